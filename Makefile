@@ -1,0 +1,58 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Everything they make lies in .venv and .local.
+
+SHELL := /bin/bash
+# The first Python that Airflow runs on.
+PYTHON ?= $(firstword $(foreach p,python3 python3.11 python3.12 python3.13 python3.14,$(shell \
+	$(p) -c 'import sys; print("$(p)" if (3, 11) <= sys.version_info[:2] <= (3, 14) else "")' 2>/dev/null)) python3)
+PY := .venv/bin/python
+# Byte code saves each of Airflow's processes seconds, and a caller's PYTHONPATH must not shadow a pinned package.
+RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-unit lint format requirements up down status clean ci
+
+help: ## show this
+	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: ## install into .venv and .local (all other targets do this first; a second time costs nothing)
+	@$(RUN) $(PYTHON) devstack/bootstrap.py
+
+demo: install ## refresh staging from production on this machine, with a report; Ctrl-C ends it (DEMO_EXIT=1: at once)
+	@$(RUN) DEMO_EXIT=$(DEMO_EXIT) $(PY) -m devstack demo
+
+test: install lint ## check the code and run every test that needs no AWS account (PYTEST_ARGS="-k switch" for some)
+	@$(RUN) $(PY) -m pytest -m "not aws" $(PYTEST_ARGS)
+
+test-unit: install ## the tests that start nothing
+	@$(RUN) $(PY) -m pytest -m "not aws and not local" --ignore=tests/local $(PYTEST_ARGS)
+
+lint: install ## ruff, mypy, layers
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack
+	@$(RUN) PYTHONPATH=plugins .venv/bin/lint-imports
+
+format: install ## format the code and mend what ruff can
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+requirements: install ## pin requirements.in anew (REQ_ARGS=--upgrade for the newest)
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make requirements" $(REQ_ARGS) -o requirements.txt requirements.in
+
+up: install ## start localcloud and Airflow in the background
+	@$(RUN) $(PY) -m devstack up
+
+down: ## end whatever `make up` or `make demo` started
+	@test ! -x $(PY) || $(RUN) $(PY) -m devstack down
+
+status: ## say what runs
+	@test ! -x $(PY) || $(RUN) $(PY) -m devstack status || true
+
+clean: ## end everything and remove all data; the installation stays
+	@test ! -x $(PY) || $(RUN) $(PY) -m devstack clean
+
+ci: ## what the build runs: make test, then make demo DEMO_EXIT=1
+	@.ci/run

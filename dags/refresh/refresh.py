@@ -1,0 +1,95 @@
+"""
+Refresh an environment with production's data.
+
+One DAG for each file in `include/config/`. Takes or adopts a snapshot of the source, shares it, copies it under the
+target's key, restores it isolated beside what serves, masks it and proves it, verifies it, and then lets it serve under
+the target's name. The cluster that served before is kept, stopped or deleted by policy.
+
+**When.** Nightly, by the file's `schedule`; by hand with *Trigger*: every field of the form may be left empty.
+
+**Safe to run again?** Yes, at any point: start a new run, which clears away what an earlier one left. Up to the switch
+nothing that serves is touched; a failed switch is undone (`switch.undo_rename`).
+
+**Triage.** `prepare.check` red: the message names field, value and what is allowed; nothing was changed.
+`mask.prove_mask` red: values survived in the columns named; mend `include/sql/masking`. `switch.*` red: the record of
+the run says what serves now. `clean_up.*` red: something is left behind and named in the record's warnings.
+"""
+
+from __future__ import annotations
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import CronTriggerTimetable, dag
+from aurora_ops.dagkit.defaults import DAG_DEFAULTS
+from aurora_ops.dagkit.environments import Configured, configured
+from aurora_ops.dagkit.paths import include
+from aurora_ops.dagkit.refresh_params import refresh_params
+from aurora_ops.dagkit.refused import refused_dag
+from aurora_ops.task_groups.db.mask_database import mask_database
+from aurora_ops.task_groups.db.obtain_snapshot import obtain_snapshot
+from aurora_ops.task_groups.db.restore_database import restore_database
+from aurora_ops.task_groups.db.swap_cluster import swap_cluster
+from aurora_ops.task_groups.refresh.finish import clean_up, publish, record
+from aurora_ops.task_groups.refresh.prepare import prepare_refresh
+from aurora_ops.task_groups.typed import Outputs, group
+
+
+@group("files")
+def files() -> EmptyOperator:
+    """Hold the place of the file systems, which are refreshed beside the database."""
+    return EmptyOperator(task_id="restore_file_systems")
+
+
+@group("approve")
+def approve() -> EmptyOperator:
+    """Hold the place of the person who may say no before anything that serves changes."""
+    return EmptyOperator(task_id="approve_switch")
+
+
+def refresh(environment: Configured) -> None:
+    """Build the DAG of an environment."""
+    settings, sql = environment.settings, include() / "sql"
+    if settings is None:
+        refused_dag(f"refresh_{environment.name}", environment, sql)
+        return
+
+    @dag(
+        **DAG_DEFAULTS,
+        dag_id=f"refresh_{environment.name}",
+        schedule=CronTriggerTimetable(settings.schedule, timezone=settings.timezone) if settings.schedule else None,
+        params=refresh_params(settings),
+        doc_md=__doc__,
+        tags=["refresh", environment.name],
+    )
+    def refresh_environment() -> None:
+        prepared = prepare_refresh(settings, environment.path, sql)
+        plan = prepared.plan
+        source = obtain_snapshot(settings, plan)
+        restored = restore_database(settings, plan, Outputs(source.copy)["snapshot_id"])
+        masked = mask_database(settings, plan, sql, Outputs(restored.credentials)["secret_version"])
+        file_systems, approved = files(), approve()
+        switched = swap_cluster(
+            settings, plan, Outputs(restored.cluster)["resource_id"], Outputs(masked.users)["versions"]
+        )
+        published = publish(settings, plan, Outputs(source.first)["snapshot_id"])
+        cleaned = clean_up(settings, plan, Outputs(source.shareable)["snapshot_id"])
+        recorded, _ = record(settings, plan)
+
+        prepared.lock >> [source.first, file_systems]
+        prepared.clear_temporary >> restored.cluster
+        restored.credentials >> [masked.dump, masked.fingerprint]
+        [masked.verified, restored.readers, restored.role, file_systems] >> approved >> switched.first
+        prepared.clear_old >> switched.rename_live
+        switched.verified >> published
+
+        published >> cleaned.retire_old
+        source.copy >> cleaned.revoke
+        restored.cluster >> cleaned.delete_copy
+        masked.load >> cleaned.delete_kept
+        [published, switched.undone] >> cleaned.delete_temporary
+        [published, switched.undone, *cleaned.all] >> recorded
+
+    refresh_environment()
+
+
+for configured_environment in configured():
+    refresh(configured_environment)

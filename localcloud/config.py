@@ -1,0 +1,96 @@
+"""Settings of localcloud, all from the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class ConfigError(ValueError):
+    """A setting has a value that cannot be used; the message names it and what is allowed."""
+
+
+@dataclass(frozen=True)
+class CloudConfig:
+    """Settings of one localcloud.
+
+    :param home: folder of all data, logs and the pid file.
+    :param port: TCP port of the AWS API on 127.0.0.1.
+    :param db_port: TCP port of every database endpoint.
+    :param wait_s: seconds; unit of emulated time, a status transition takes a small multiple of it.
+    :param region: region of the seeded accounts.
+    :param seed_rows: rows of the seeded production database, over all tables.
+    :param mariadb_prefix: folder with an unpacked MariaDB, or None to look on the PATH and in .local/mariadb/root.
+    """
+
+    home: Path
+    port: int = 5566
+    db_port: int = 13306
+    wait_s: float = 2.0
+    region: str = "eu-west-1"
+    seed_rows: int = 200_000
+    mariadb_prefix: Path | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the AWS API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid_file(self) -> Path:
+        """File with the process id of the running server."""
+        return self.home / "server.pid"
+
+    @property
+    def log_file(self) -> Path:
+        """Log of the server, tracebacks included."""
+        return self.home / "server.log"
+
+    @property
+    def calls_file(self) -> Path:
+        """Record of every AWS call, JSON lines."""
+        return self.home / "calls.jsonl"
+
+    @property
+    def credentials_file(self) -> Path:
+        """Bootstrap credentials of every account, new on every start, readable by the owner only."""
+        return self.home / "bootstrap.json"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> CloudConfig:
+        """Read the settings from LOCALCLOUD_*, SEED_ROWS and MARIADB_PREFIX.
+
+        :param environ: instead of the process environment.
+        :raises ConfigError: a value is not a number or out of range.
+        """
+        env = os.environ if environ is None else environ
+        prefix = env.get("MARIADB_PREFIX")
+        return cls(
+            home=Path(env.get("LOCALCLOUD_HOME") or REPOSITORY / ".local" / "localcloud").absolute(),
+            port=int(_number(env, "LOCALCLOUD_PORT", cls.port, 1, 65535)),
+            db_port=int(_number(env, "LOCALCLOUD_DB_PORT", cls.db_port, 1, 65535)),
+            wait_s=_number(env, "LOCALCLOUD_WAIT_S", cls.wait_s, 0, 3600),
+            region=env.get("LOCALCLOUD_REGION") or cls.region,
+            seed_rows=int(_number(env, "SEED_ROWS", cls.seed_rows, 1, 1_000_000_000)),
+            mariadb_prefix=Path(prefix).absolute() if prefix else None,
+        )
+
+
+def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        raise ConfigError(f"{name}={text!r} is not a number; give one between {low} and {high}") from None
+    if not low <= value <= high:
+        raise ConfigError(f"{name}={text} is out of range; give a number between {low} and {high}")
+    return value

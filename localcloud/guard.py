@@ -1,0 +1,257 @@
+"""The door of localcloud: credentials are checked, each service answers one call at a time, every call is recorded.
+
+Signatures are not checked: a wrong secret key with a right access key id is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+from uuid import uuid4
+from xml.sax.saxutils import escape
+
+from moto.core.exceptions import ServiceException
+
+from localcloud.accounts import ExpiredCredentialsError, UnknownCredentialsError
+from localcloud.recorder import Call, is_mutating
+from localcloud.request import read_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+
+    from localcloud.cloud import Caller, Cloud
+
+    StartResponse = Callable[..., Any]
+    WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+log = logging.getLogger(__name__)
+
+ADMIN_PATH = "/localcloud/admin/"
+SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+# Services that wait or stream in a call, or are safe without: one lock around them would block everybody else.
+UNLOCKED = {"s3", "lambda", "states"}
+# Services that change each other's state share a lock.
+SHARED_LOCKS = {"sns": "sqs"}
+ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
+
+
+class Guard:
+    """WSGI application in front of moto.
+
+    :param app: moto.
+    :param cloud: the running localcloud.
+    :param status: answers GET /localcloud/health.
+    """
+
+    def __init__(self, app: WsgiApp, cloud: Cloud, status: Callable[[], dict[str, Any]]) -> None:
+        self._app = app
+        self._cloud = cloud
+        self._status = status
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("/localcloud/"):
+            return self._own(path, environ, start_response)
+        if path.startswith("/moto-api"):
+            return _json_answer(
+                start_response, 404, {"message": "moto's own API is closed; see python -m localcloud --help"}
+            )
+        return self._aws(environ, start_response)
+
+    def _own(self, path: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if path == "/localcloud/health":
+            return _json_answer(start_response, 200, self._status())
+        if path == "/localcloud/calls":
+            query = parse_qs(environ.get("QUERY_STRING", ""))
+            try:
+                since = float(query.get("since", ["0"])[0])
+            except ValueError:
+                return _json_answer(start_response, 400, {"message": "since is a number of seconds since the epoch"})
+            mutating = query.get("mutating", ["0"])[0] not in {"0", "", "false"}
+            return _json_answer(start_response, 200, self._cloud.recorder.calls(since=since, mutating=mutating))
+        if path.startswith(ADMIN_PATH) and environ["REQUEST_METHOD"] == "POST":
+            return self._admin(path.removeprefix(ADMIN_PATH), environ, start_response)
+        return _json_answer(start_response, 404, {"message": f"there is no {path}; see localcloud/README.md"})
+
+    def _admin(self, name: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if not self._cloud.identities.is_bootstrap_secret(environ.get("HTTP_X_LOCALCLOUD_SECRET", "")):
+            return _json_answer(start_response, 403, {"message": "this needs the secret in bootstrap.json"})
+        try:
+            parameters = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+            return _json_answer(start_response, 200, self._cloud.admin(name, parameters))
+        except (ValueError, LookupError, ServiceException) as error:
+            return _json_answer(start_response, 400, {"message": str(error)})
+
+    def _aws(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        began, ticks = time.time(), time.perf_counter()
+        key_id, region, signing_name, token = _signature(environ)
+        service, action, parameters = read_request(environ, signing_name)
+        answer = _Answer(start_response)
+        caller: Caller | None = None
+        try:
+            caller = self._cloud.identities.caller(key_id, token)
+        except UnknownCredentialsError:
+            body: Iterable[bytes] = refuse(environ, answer, service, "unknown" if key_id else "missing")
+        except ExpiredCredentialsError:
+            body = refuse(environ, answer, service, "expired")
+        else:
+            # moto takes the account from this header; what the client sent under this name is overwritten.
+            environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
+            with self._lock(service, action), self._cloud.calling(caller):
+                body = self._app(environ, answer)
+        status, error, body = answer.outcome(body)
+        self._cloud.recorder.add(
+            Call(
+                time=began,
+                duration_s=round(time.perf_counter() - ticks, 6),
+                account=caller.account if caller else None,
+                region=region,
+                service=service,
+                action=action,
+                mutating=is_mutating(action),
+                caller=caller.arn if caller else None,
+                parameters=parameters,
+                status=status,
+                error=error,
+            )
+        )
+        return body
+
+    def _lock(self, service: str, action: str) -> AbstractContextManager[Any]:
+        if service in UNLOCKED or action == "ReceiveMessage":
+            return nullcontext()
+        return self._cloud.lock(SHARED_LOCKS.get(service, service))
+
+
+def _signature(environ: dict[str, Any]) -> tuple[str, str, str, str | None]:
+    """Access key id, region, signing name and session token, from the header or a presigned URL; empty if unsigned."""
+    match = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN")
+    if not match:
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if "AWSAccessKeyId" in query:  # S3's old way of presigning, which boto3 still uses for some endpoints
+            return query["AWSAccessKeyId"][0], "", "s3", query.get("x-amz-security-token", [None])[0]
+        match = SCOPE.search(f"Credential={query.get('X-Amz-Credential', [''])[0]}")
+        token = query.get("X-Amz-Security-Token", [None])[0]
+    return (match[1], match[2], match[3], token) if match else ("", "", "s3", None)
+
+
+class _Answer:
+    """Keeps status and headers of an answer, to record them."""
+
+    def __init__(self, start_response: StartResponse) -> None:
+        self._start_response = start_response
+        self._status = 0
+        self._headers: dict[str, str] = {}
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        self._status = int(status.split()[0])
+        self._headers = {name.lower(): value for name, value in headers}
+        return self._start_response(status, headers, exc_info)
+
+    def outcome(self, body: Iterable[bytes]) -> tuple[int, str | None, Iterable[bytes]]:
+        """HTTP status, error code and the body, which is read only if it tells an error."""
+        if self._status < 400:
+            return self._status, None, body
+        content = b"".join(body)
+        return self._status, self._error(content), [content]
+
+    def _error(self, content: bytes) -> str:
+        header = self._headers.get("x-amzn-errortype")
+        if header:
+            return header.split(":")[0].rpartition("#")[2]
+        match = ERROR_CODE.search(content)
+        if match:
+            return match.group(1).decode()
+        try:
+            kind = json.loads(content or b"{}").get("__type")
+        except (ValueError, AttributeError):
+            kind = None
+        return str(kind).rpartition("#")[2] if kind else str(self._status)
+
+
+# What AWS answers to credentials it does not accept, by protocol: (status, code, message).
+_TOKEN_INVALID = "The security token included in the request is invalid."  # noqa: S105 - a message
+_TOKEN_EXPIRED = "The security token included in the request is expired"  # noqa: S105 - a message
+REFUSALS: dict[str, dict[str, tuple[int, str, str]]] = {
+    "query": {
+        "unknown": (403, "InvalidClientTokenId", _TOKEN_INVALID),
+        "expired": (403, "ExpiredToken", _TOKEN_EXPIRED),
+        "missing": (403, "MissingAuthenticationToken", "Request is missing Authentication Token"),
+    },
+    "json": {
+        "unknown": (400, "UnrecognizedClientException", _TOKEN_INVALID),
+        "expired": (400, "ExpiredTokenException", _TOKEN_EXPIRED),
+        "missing": (400, "MissingAuthenticationTokenException", "Request is missing Authentication Token"),
+    },
+    "ec2": {
+        "unknown": (401, "AuthFailure", "AWS was not able to validate the provided access credentials"),
+        "expired": (400, "RequestExpired", "Request has expired."),
+        "missing": (400, "MissingParameter", "The request must contain the parameter AWSAccessKeyId"),
+    },
+    "s3": {
+        "unknown": (403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
+        "expired": (400, "ExpiredToken", "The provided token has expired."),
+        "missing": (403, "AccessDenied", "Access Denied"),
+    },
+}
+REFUSALS["sqs"] = {**REFUSALS["query"]}
+
+
+def protocol_of(environ: dict[str, Any], service: str) -> str:
+    """Shape of the errors a client expects: query, json, ec2, s3, or sqs (JSON with query's error codes)."""
+    if service in {"ec2", "s3", "sqs"}:
+        return service
+    content_type = environ.get("CONTENT_TYPE", "")
+    if content_type.startswith("application/x-www-form-urlencoded") or "Action=" in environ.get("QUERY_STRING", ""):
+        return "query"
+    return "json"
+
+
+def refuse(environ: dict[str, Any], start_response: StartResponse, service: str, reason: str) -> Iterable[bytes]:
+    """Answer that the credentials are not accepted.
+
+    :param reason: ``unknown``, ``expired`` or ``missing``.
+    """
+    protocol = protocol_of(environ, service)
+    status, code, message = REFUSALS[protocol][reason]
+    content_type, body = error_body(protocol, code, message)
+    start_response(_status_line(status), [("Content-Type", content_type), ("x-amzn-ErrorType", code)])
+    return [body]
+
+
+def error_body(protocol: str, code: str, message: str) -> tuple[str, bytes]:
+    """Content type and body of an AWS error in a protocol's shape."""
+    request_id = str(uuid4())
+    code, message_xml = escape(code), escape(message)
+    if protocol in {"json", "sqs"}:
+        return "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode()
+    if protocol == "s3":
+        text = f"<Error><Code>{code}</Code><Message>{message_xml}</Message><RequestId>{request_id}</RequestId></Error>"
+    elif protocol == "ec2":
+        text = (
+            f"<Response><Errors><Error><Code>{code}</Code><Message>{message_xml}</Message></Error></Errors>"
+            f"<RequestID>{request_id}</RequestID></Response>"
+        )
+    else:
+        text = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message_xml}</Message></Error>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+    return "text/xml", text.encode()
+
+
+def _status_line(status: int) -> str:
+    return f"{status} {'OK' if status < 400 else 'Error'}"
+
+
+def _json_answer(start_response: StartResponse, status: int, content: Any) -> Iterable[bytes]:
+    start_response(_status_line(status), [("Content-Type", "application/json")])
+    return [json.dumps(content).encode()]

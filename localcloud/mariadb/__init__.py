@@ -1,0 +1,1 @@
+"""A real MariaDB server behind every Aurora cluster of localcloud."""

@@ -1,0 +1,418 @@
+"""The databases of localcloud: a real MariaDB for every Aurora cluster, physical snapshots, movable endpoints.
+
+Everything lies below ``<home>/mariadb`` and is addressed by keys that never change (a cluster's resource id, a
+snapshot's id): names are the business of the API in front.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from localcloud.mariadb import binaries as programs
+from localcloud.mariadb import template
+from localcloud.mariadb.errors import EngineError
+from localcloud.mariadb.relay import Relay
+from localcloud.mariadb.server import ADMIN, Server, data, end_orphan
+from localcloud.mariadb.tls import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymysql.connections import Connection
+
+_EMULATION = Path(__file__).with_name("emulate.sql")
+_SOCKET_PATH_LIMIT = 100
+_TEMPLATE = "0 template"
+
+# What Aurora's master user has, in MariaDB's words; never SUPER, FILE or SHUTDOWN. SET USER lets it create triggers,
+# views and procedures for other definers (Aurora: SET_USER_ID). CONNECTION ADMIN is left out: here it would also allow
+# SET GLOBAL, which Aurora refuses; other sessions are ended with mysql.rds_kill.
+MASTER_PRIVILEGES = (
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, SHOW DATABASES, "
+    "CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, "
+    "CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER, SET USER"
+)
+MASTER_ROLES = ("rds_superuser_role", "AWS_LOAD_S3_ACCESS", "AWS_SELECT_S3_ACCESS", "AWS_LAMBDA_ACCESS")
+
+
+class Engine:
+    """All database servers of one localcloud. Thread-safe; operations on one key wait for each other.
+
+    :param home: localcloud's folder; data goes to ``mariadb/``, the certificate authority to ``tls/``.
+    :param db_port: the port of every endpoint.
+    :param prefix: where an unpacked MariaDB lies; see :func:`localcloud.mariadb.binaries.find`.
+    :raises EngineError: another process uses this home.
+    :raises MariaDBNotFoundError: there is no MariaDB.
+    """
+
+    def __init__(self, home: Path, *, db_port: int, prefix: Path | None = None) -> None:
+        self._root = home.resolve() / "mariadb"
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._binaries = programs.find(prefix)
+        self._lock_file = (self._root / "lock").open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock_file.close()
+            raise EngineError(f"another localcloud uses {home}: run `python -m localcloud down` first") from error
+        end_orphans(home)
+        self._sockets = _short_folder()
+        (self._root / "sockets").write_text(str(self._sockets))
+        self._authority = Authority(home.resolve() / "tls")
+        self._password = _admin_password(self._root / "rdsadmin.secret")
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.RLock] = {}
+        self._servers: dict[str, Server] = {}
+        self._routes_lock = threading.RLock()
+        self._addresses: dict[str, set[str]] = {}
+        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="mariadbd-parent")
+        self._relay = Relay(db_port)
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate that clients verify endpoints with."""
+        return self._authority.ca_file
+
+    # --- clusters
+
+    def create(self, key: str) -> None:
+        """Make an empty cluster; not started.
+
+        :raises EngineError: there is one.
+        """
+        with self._locked(_TEMPLATE):
+            template.ensure(
+                self._binaries,
+                self._root / "template",
+                self._sockets / "template.sock",
+                admin_password=self._password,
+                emulation=_EMULATION,
+            )
+        with self._locked(_cluster(key)):
+            self._fill(key, data(self._root / "template"))
+
+    def restore(self, snapshot_key: str, key: str) -> None:
+        """Make a cluster out of a snapshot; not started, and independent of the snapshot.
+
+        :raises EngineError: no such snapshot, or there is such a cluster.
+        """
+        with self._locked(_snapshot(snapshot_key), _cluster(key)):
+            self._fill(key, self._existing_snapshot(snapshot_key))
+
+    def start(self, key: str) -> None:
+        """Start the cluster's server, and its endpoints with it."""
+        with self._locked(_cluster(key)):
+            server = self._server(key)
+            if not server.running:
+                self._certify(key)
+                server.start()
+            self._route(key)
+
+    def stop(self, key: str) -> None:
+        """Stop the cluster's server; its endpoints refuse connections until it is started again."""
+        with self._locked(_cluster(key)):
+            with self._routes_lock:
+                for address in self._addresses.get(key, ()):
+                    self._relay.withdraw(address)
+            if key in self._servers:
+                self._servers[key].stop()
+
+    def running(self, key: str) -> bool:
+        """Whether the cluster's server runs."""
+        server = self._servers.get(key)
+        return server is not None and server.running
+
+    def delete(self, key: str) -> None:
+        """Remove the cluster and its endpoints; snapshots of it stay."""
+        with self._locked(_cluster(key)):
+            self.expose(key, set())
+            if server := self._servers.pop(key, None):
+                server.stop(kill=True)
+            _remove(self._cluster_folder(key))
+
+    def pid(self, key: str) -> int | None:
+        """Return the process id of the cluster's server, None if it does not run."""
+        server = self._servers.get(key)
+        return server.pid if server else None
+
+    def admin(self, key: str) -> Connection:
+        """Return a connection as rdsadmin, over the unix socket; each statement commits."""
+        return self._server(key).connect()
+
+    def set_master(self, key: str, username: str, password: str) -> None:
+        """Create the master user, or give it this password, with what Aurora's master user may do.
+
+        :raises EngineError: the cluster does not run, or the name is the administrator's.
+        """
+        if username == ADMIN:
+            raise EngineError(f"{ADMIN} is reserved by the engine: choose another master user name")
+        if not self.running(key):
+            raise EngineError(f"the server of {key} does not run: start it before setting its master user")
+        with self._locked(_cluster(key)), self.admin(key) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s", (username, password))
+            cursor.execute("ALTER USER %s@'%%' IDENTIFIED BY %s ACCOUNT UNLOCK", (username, password))
+            cursor.execute(f"GRANT {MASTER_PRIVILEGES} ON *.* TO %s@'%%' WITH GRANT OPTION", (username,))
+            for role in MASTER_ROLES:
+                cursor.execute(f"GRANT {role} TO %s@'%%' WITH ADMIN OPTION", (username,))
+
+    # --- endpoints
+
+    def expose(self, key: str, addresses: set[str]) -> None:
+        """Let these loopback addresses, and only these, lead to the cluster while its server runs.
+
+        An address that led to another cluster leads here now. Connections through addresses that changed are dropped.
+
+        :raises EngineError: an address cannot be listened on.
+        """
+        with self._locked(_cluster(key)), self._routes_lock:
+            for other in self._addresses.values():
+                other -= addresses
+            gone = self._addresses.get(key, set()) - addresses
+            before = self._addresses.get(key)
+            self._addresses[key] = set(addresses)
+            for address in gone:
+                self._relay.withdraw(address)
+            if self.running(key):
+                if before != addresses and addresses:
+                    self._certify(key)
+                self._route(key)
+            else:
+                for address in addresses:
+                    self._relay.withdraw(address)
+
+    # --- snapshots
+
+    def snapshot(self, key: str, snapshot_key: str) -> None:
+        """Take a consistent physical copy of the cluster, while it runs and is written to.
+
+        :raises EngineError: no such cluster, there is such a snapshot, or the copy failed (the message says why).
+        """
+        with self._locked(_snapshot(snapshot_key)), self._building(snapshot_key) as target:
+            source = self._cluster_folder(key)
+            if not data(source).exists():
+                raise EngineError(f"there is no cluster {key} to take a snapshot of")
+            with self._locked(_cluster(key)):
+                server = self._servers.get(key)
+                if server is None or not server.running:
+                    _copy(data(source), target)
+                    return
+            # without the cluster's lock: while this takes its time, the cluster may be renamed and exposed elsewhere
+            self._backup(source, server.socket, target)
+
+    def copy_snapshot(self, source_key: str, target_key: str) -> None:
+        """Copy a snapshot; source and copy are independent.
+
+        :raises EngineError: no such source, or there is such a target.
+        """
+        with self._locked(_snapshot(source_key), _snapshot(target_key)):
+            source = self._existing_snapshot(source_key)
+            with self._building(target_key) as target:
+                # nothing ever writes into a snapshot, so two names for the same files will do
+                shutil.copytree(source, target, copy_function=os.link)
+
+    def delete_snapshot(self, snapshot_key: str) -> None:
+        """Remove a snapshot; clusters and copies made from it stay."""
+        with self._locked(_snapshot(snapshot_key)):
+            _remove(self._snapshot_folder(snapshot_key))
+
+    def size_bytes(self, key_or_snapshot: str) -> int:
+        """Return the size of a cluster's or snapshot's files without redo logs; 0 if there is neither."""
+        for folder in (data(self._cluster_folder(key_or_snapshot)), self._snapshot_folder(key_or_snapshot)):
+            if folder.exists():
+                return sum(_sizes(folder))
+        return 0
+
+    def close(self) -> None:
+        """Stop all servers and the endpoints; data stays."""
+        for key in list(self._servers):
+            self.stop(key)
+        self._relay.close()
+        self._spawner.shutdown()
+        shutil.rmtree(self._sockets, ignore_errors=True)
+        (self._root / "sockets").unlink(missing_ok=True)
+        self._lock_file.close()
+
+    # --- inside
+
+    @contextlib.contextmanager
+    def _locked(self, *names: str) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for name in sorted(set(names)):  # always in the same order, so that two threads cannot wait for each other
+                with self._guard:
+                    lock = self._locks.setdefault(name, threading.RLock())
+                stack.enter_context(lock)
+            yield
+
+    def _cluster_folder(self, key: str) -> Path:
+        return self._root / "clusters" / _file_name(key)
+
+    def _snapshot_folder(self, snapshot_key: str) -> Path:
+        return self._root / "snapshots" / _file_name(snapshot_key)
+
+    def _existing_snapshot(self, snapshot_key: str) -> Path:
+        folder = self._snapshot_folder(snapshot_key)
+        if not folder.exists():
+            raise EngineError(f"there is no snapshot {snapshot_key}")
+        return folder
+
+    def _fill(self, key: str, source: Path) -> None:
+        folder = self._cluster_folder(key)
+        if folder.exists():
+            raise EngineError(f"there is a cluster {key} already: delete it first")
+        making = folder.with_name(f"{folder.name}.making")
+        _remove(making)
+        making.mkdir(parents=True)
+        _copy(source, data(making))
+        making.rename(folder)
+
+    @contextlib.contextmanager
+    def _building(self, snapshot_key: str) -> Iterator[Path]:
+        folder = self._snapshot_folder(snapshot_key)
+        if folder.exists():
+            raise EngineError(f"there is a snapshot {snapshot_key} already")
+        making = folder.with_name(f"{folder.name}.making")
+        _remove(making)
+        making.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield making
+            making.rename(folder)
+        finally:
+            _remove(making)
+
+    def _server(self, key: str) -> Server:
+        with self._guard:
+            server = self._servers.get(key)
+            if server is None:
+                folder = self._cluster_folder(key)
+                if not data(folder).exists():
+                    raise EngineError(f"there is no cluster {key}")
+                digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+                server = Server(
+                    self._binaries,
+                    folder,
+                    self._sockets / f"{digest}.sock",
+                    admin_password=self._password,
+                    options=(
+                        f"--ssl-ca={self._authority.ca_file}",
+                        f"--ssl-cert={folder / 'server-cert.pem'}",
+                        f"--ssl-key={self._authority.server_key_file}",
+                    ),
+                    spawn=lambda start: self._spawner.submit(start).result(),
+                )
+                self._servers[key] = server
+            return server
+
+    def _certify(self, key: str) -> None:
+        """Give the cluster a certificate with the addresses it answers on."""
+        folder = self._cluster_folder(key)
+        self._authority.write_server_certificate(folder / "server-cert.pem", self._addresses.get(key, set()))
+        if self.running(key):
+            with self.admin(key) as connection, connection.cursor() as cursor:
+                cursor.execute("FLUSH SSL")
+
+    def _route(self, key: str) -> None:
+        with self._routes_lock:
+            for address in self._addresses.get(key, set()):
+                self._relay.point(address, self._server(key).socket)
+
+    def _backup(self, source: Path, socket: Path, target: Path) -> None:
+        """Copy the files while recording the redo log, then apply it: consistent at the end of the copy.
+
+        The other quick ways were measured and lose data under load (a copy under BACKUP STAGE) or halt the server.
+        """
+        login = self._root / "rdsadmin.cnf"
+        login.touch(mode=0o600)
+        login.write_text(f"[client]\nuser={ADMIN}\npassword={self._password}\nsocket={socket}\n")
+        self._run_backup(f"--defaults-file={login}", "--backup", f"--datadir={data(source)}", "--parallel=2", to=target)
+        self._run_backup("--no-defaults", "--prepare", "--use-memory=128M", to=target)
+        for notes in [*target.glob("xtrabackup_*"), *target.glob("mariadb_backup_*"), target / "backup-my.cnf"]:
+            notes.unlink(missing_ok=True)
+
+    def _run_backup(self, *arguments: str, to: Path) -> None:
+        command = [str(self._binaries.backup), *arguments, f"--target-dir={to}"]
+        result = subprocess.run(command, env=self._binaries.env, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise EngineError(f"mariadb-backup {arguments[1]} failed: {result.stderr[-2000:].strip()}")
+
+
+def end_orphans(home: Path) -> int:
+    """End what a crashed localcloud left in `home`: servers and the folder of their sockets.
+
+    :return: how many servers there were.
+    """
+    root = home.resolve() / "mariadb"
+    ended = sum(end_orphan(folder) for folder in [*(root / "clusters").glob("*"), root / "template.making"])
+    sockets = root / "sockets"
+    if sockets.exists():
+        shutil.rmtree(sockets.read_text(), ignore_errors=True)
+        sockets.unlink()
+    return ended
+
+
+def _snapshot(snapshot_key: str) -> str:
+    """Return the name of a snapshot's lock; taken before any cluster's."""
+    return f"1 snapshot {snapshot_key}"
+
+
+def _cluster(key: str) -> str:
+    """Return the name of a cluster's lock."""
+    return f"2 cluster {key}"
+
+
+def _file_name(key: str) -> str:
+    """Return a legal file name for `key`, itself where it is one."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "-", key)[:80]
+    return plain if plain == key else f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def _short_folder() -> Path:
+    """Return a new private folder whose files have short enough names for unix sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="lc-"))
+    if len(str(folder)) + 20 > _SOCKET_PATH_LIMIT:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="lc-", dir="/tmp"))
+    return folder
+
+
+def _admin_password(path: Path) -> str:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(16))
+    return path.read_text()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder; at no cost on file systems that share blocks."""
+    if sys.platform != "linux":
+        shutil.copytree(source, target)
+        return
+    command = ["cp", "-a", "--reflink=auto", "--sparse=auto", str(source), str(target)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise EngineError(f"copying {source} failed (is the disk full?): {result.stderr.strip()}")
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for path in folder.rglob("*"):
+        if not path.name.startswith(("ib_logfile", "aria_log", "ibtmp")):
+            with contextlib.suppress(FileNotFoundError):  # a running server creates and removes files
+                stat = path.stat()
+                yield stat.st_size if path.is_file() else 0

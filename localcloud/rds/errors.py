@@ -1,0 +1,156 @@
+"""Errors that RDS answers with: code and HTTP status come from botocore's model of the service."""
+
+from __future__ import annotations
+
+from moto.core.exceptions import ServiceException
+
+
+class RdsError(ServiceException):
+    """Base of all. moto finds the service model by the class's module name, hence ``__init_subclass__``.
+
+    :param message: what was refused, and the remedy.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = "moto.rds.exceptions"
+
+
+class InvalidParameterValueError(RdsError):
+    """A value that no call may have."""
+
+    code = "InvalidParameterValue"
+
+
+class InvalidParameterCombinationError(RdsError):
+    """Parameters that exclude or need each other, or that localcloud does not emulate."""
+
+    code = "InvalidParameterCombination"
+
+
+class AccessDeniedError(RdsError):
+    """The resource belongs to another account."""
+
+    code = "AccessDenied"
+
+
+class ClusterNotFoundError(RdsError):
+    """No such cluster in this account and region."""
+
+    code = "DBClusterNotFoundFault"
+
+
+class ClusterAlreadyExistsError(RdsError):
+    """The identifier is taken: nothing is overwritten, by create, restore or rename."""
+
+    code = "DBClusterAlreadyExistsFault"
+
+
+class InvalidClusterStateError(RdsError):
+    """The cluster's status does not allow the operation now."""
+
+    code = "InvalidDBClusterStateFault"
+
+
+class ClusterQuotaExceededError(RdsError):
+    """40 clusters per region by default."""
+
+    code = "DBClusterQuotaExceededFault"
+
+
+class ClusterParameterGroupNotFoundError(RdsError):
+    """No such cluster parameter group."""
+
+    code = "DBClusterParameterGroupNotFound"
+
+
+class ParameterGroupNotFoundError(RdsError):
+    """No such (instance) parameter group."""
+
+    code = "DBParameterGroupNotFound"
+
+
+class SubnetGroupNotFoundError(RdsError):
+    """No such subnet group."""
+
+    code = "DBSubnetGroupNotFoundFault"
+
+
+class SubnetGroupDoesNotCoverEnoughAzsError(RdsError):
+    """An Aurora cluster needs subnets in two zones at least."""
+
+    code = "DBSubnetGroupDoesNotCoverEnoughAZs"
+
+
+class RoleAlreadyExistsError(RdsError):
+    """The role is associated already."""
+
+    code = "DBClusterRoleAlreadyExists"
+
+
+class RoleQuotaExceededError(RdsError):
+    """A cluster has five roles at most."""
+
+    code = "DBClusterRoleQuotaExceeded"
+
+
+class RoleNotFoundError(RdsError):
+    """The role is not associated with the cluster."""
+
+    code = "DBClusterRoleNotFound"
+
+
+class InstanceNotFoundError(RdsError):
+    """No such instance in this account and region."""
+
+    code = "DBInstanceNotFound"
+
+
+class InstanceAlreadyExistsError(RdsError):
+    """The identifier is taken."""
+
+    code = "DBInstanceAlreadyExists"
+
+
+class InvalidInstanceStateError(RdsError):
+    """The instance's status does not allow the operation now."""
+
+    code = "InvalidDBInstanceState"
+
+
+class SnapshotNotFoundError(RdsError):
+    """No such snapshot, or not shared with this account."""
+
+    code = "DBClusterSnapshotNotFoundFault"
+
+
+class SnapshotAlreadyExistsError(RdsError):
+    """The identifier is taken."""
+
+    code = "DBClusterSnapshotAlreadyExistsFault"
+
+
+class InvalidSnapshotStateError(RdsError):
+    """The snapshot's status, type or key does not allow the operation."""
+
+    code = "InvalidDBClusterSnapshotStateFault"
+
+
+class SnapshotQuotaExceededError(RdsError):
+    """100 manual snapshots per region, or 5 copies in progress to it: AWS uses one code for both."""
+
+    code = "SnapshotQuotaExceeded"
+
+
+class SharedSnapshotQuotaExceededError(RdsError):
+    """A snapshot is shared with 20 accounts at most."""
+
+    code = "SharedSnapshotQuotaExceeded"
+
+
+class KmsKeyNotAccessibleError(RdsError):
+    """The key is unknown, disabled, or this account may not use it."""
+
+    code = "KMSKeyNotAccessibleFault"

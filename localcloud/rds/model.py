@@ -1,0 +1,201 @@
+"""What RDS keeps: plain values (``dataclasses.asdict`` of a :class:`Region` is JSON), times in epoch seconds, UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SnapshotType = Literal["manual", "automated"]
+
+
+@dataclass
+class Role:
+    """A role associated with a cluster."""
+
+    arn: str
+    feature: str
+    status: str = "PENDING"
+
+
+@dataclass
+class MasterSecret:
+    """The managed master secret of a cluster: ``MasterUserSecret``."""
+
+    arn: str
+    status: str
+    kms_key_id: str
+
+
+@dataclass
+class Cluster:
+    """A cluster; ``resource_id`` never changes and is the engine's key, ``identifier`` may.
+
+    :param restoring_from: ARN of the snapshot that its data are being copied from.
+    :param lag_until: until then describe still shows ``available``, as AWS does for a moment after a modify.
+    :param withdrawn: the cluster endpoints lead nowhere (during a rename, AWS drops the old name at once).
+    :param pending_password: set on the server as soon as one runs.
+    :param pending_database: created as soon as a server runs.
+    :param pending_identifier: rename asked for without ApplyImmediately; localcloud has no maintenance windows.
+    """
+
+    account: str
+    region: str
+    identifier: str
+    resource_id: str
+    created: float
+    engine: str
+    engine_version: str
+    master_username: str
+    port: int
+    subnet_group: str
+    vpc_id: str
+    zones: list[str]
+    security_groups: list[str]
+    parameter_group: str
+    kms_key_id: str | None
+    status: str = "creating"
+    database_name: str | None = None
+    backup_retention: int = 1
+    backup_window: str = "02:00-02:30"
+    maintenance_window: str = "sun:03:00-sun:03:30"
+    deletion_protection: bool = False
+    copy_tags: bool = False
+    iam_authentication: bool = False
+    log_exports: list[str] = field(default_factory=list)
+    serverless: dict[str, float] | None = None
+    roles: list[Role] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    clone_group: str | None = None
+    secret: MasterSecret | None = None
+    restoring_from: str | None = None
+    lag_until: float = 0.0
+    withdrawn: bool = False
+    pending_password: str | None = None
+    pending_database: str | None = None
+    pending_identifier: str | None = None
+
+    @property
+    def arn(self) -> str:
+        """ARN; changes with the identifier."""
+        return f"arn:aws:rds:{self.region}:{self.account}:cluster:{self.identifier}"
+
+
+@dataclass
+class Instance:
+    """A member of a cluster.
+
+    :param cluster: ``resource_id`` of the cluster, so that a cluster's rename keeps its members.
+    :param listening: the instance's address leads to the server.
+    """
+
+    account: str
+    region: str
+    identifier: str
+    resource_id: str
+    cluster: str
+    created: float
+    instance_class: str
+    zone: str
+    promotion_tier: int
+    parameter_group: str
+    status: str = "creating"
+    writer: bool = False
+    listening: bool = False
+    parameter_status: str = "in-sync"
+    publicly_accessible: bool = False
+    auto_minor_upgrade: bool = True
+    monitoring_interval: int = 0
+    monitoring_role: str | None = None
+    performance_insights: bool = False
+    maintenance_window: str = "sun:03:00-sun:03:30"
+    tags: dict[str, str] = field(default_factory=dict)
+    lag_until: float = 0.0
+
+    @property
+    def arn(self) -> str:
+        """ARN; changes with the identifier."""
+        return f"arn:aws:rds:{self.region}:{self.account}:db:{self.identifier}"
+
+
+@dataclass
+class Snapshot:
+    """A cluster snapshot. ``key`` names its data in the engine.
+
+    :param shared_with: account ids, or ``all``.
+    :param expected_s: seconds the operation is expected to take, from which the progress is told.
+    :param copying: made by a copy that is not over yet (counts towards the quota of copies in progress).
+    """
+
+    account: str
+    region: str
+    identifier: str
+    key: str
+    snapshot_type: SnapshotType
+    created: float
+    cluster: str
+    cluster_resource_id: str
+    cluster_created: float
+    engine: str
+    engine_version: str
+    master_username: str
+    port: int
+    vpc_id: str
+    zones: list[str]
+    kms_key_id: str | None
+    backup_retention: int
+    iam_authentication: bool = False
+    status: str = "creating"
+    started: float = 0.0
+    expected_s: float = 0.0
+    copying: bool = False
+    allocated_gib: int = 1
+    source_arn: str | None = None
+    shared_with: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """ARN."""
+        return f"arn:aws:rds:{self.region}:{self.account}:cluster-snapshot:{self.identifier}"
+
+
+@dataclass
+class Event:
+    """An entry of DescribeEvents."""
+
+    source_type: str
+    source: str
+    arn: str
+    message: str
+    categories: list[str]
+    time: float
+
+
+@dataclass
+class Region:
+    """Everything of one account in one region, keyed by identifier (lower case)."""
+
+    account: str
+    name: str
+    clusters: dict[str, Cluster] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def members(self, cluster: Cluster) -> list[Instance]:
+        """Instances of a cluster, writer first."""
+        found = [i for i in self.instances.values() if i.cluster == cluster.resource_id]
+        return sorted(found, key=lambda i: (not i.writer, i.identifier))
+
+    def cluster_of(self, instance: Instance) -> Cluster:
+        """Cluster that an instance belongs to.
+
+        :raises KeyError: never, as a cluster outlives its members.
+        """
+        for cluster in self.clusters.values():
+            if cluster.resource_id == instance.cluster:
+                return cluster
+        raise KeyError(instance.cluster)
+
+
+Params = dict[str, Any]

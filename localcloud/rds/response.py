@@ -1,0 +1,302 @@
+"""Dispatch: the operations that localcloud answers itself; every other one goes to moto."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from moto.core.parse import XFormedDict
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.serialize import DefaultAttributePicker
+from moto.rds.responses import RDSResponse
+
+from localcloud.rds import catalog, rules, views
+from localcloud.rds.clusters import Clusters
+from localcloud.rds.errors import InvalidParameterCombinationError
+from localcloud.rds.instances import Instances
+from localcloud.rds.modify import ModifyCluster
+from localcloud.rds.restore import Restore
+from localcloud.rds.roles import Roles
+from localcloud.rds.shares import Shares
+from localcloud.rds.snapshots import Snapshots
+from localcloud.rds.tagging import Tagging
+
+if TYPE_CHECKING:
+    from moto.core.responses import ActionContext
+
+    from localcloud.rds.core import Core
+    from localcloud.rds.model import Cluster, Instance, Params, Region, Snapshot
+
+DEFAULT_EVENT_WINDOW_S = 3600
+
+
+class Plain(ActionResult):
+    """A result whose keys are those of the API: serialized without moto's slow search for aliases."""
+
+    def execute_result(self, context: ActionContext) -> Any:
+        """Serialize."""
+        serializer = context.serializer_class(
+            operation_model=context.operation_model, value_picker=DefaultAttributePicker()
+        )
+        answer = serializer.serialize(self.result)
+        return answer["status_code"], answer["headers"], answer["body"]
+
+
+class Service:
+    """Everything that the operations need.
+
+    :param core: state.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.snapshots = Snapshots(core)
+        self.clusters = Clusters(core, self.snapshots)
+        self.modify = ModifyCluster(core)
+        self.restore = Restore(core)
+        self.shares = Shares(core)
+        self.roles = Roles(core)
+        self.instances = Instances(core)
+        self.tagging = Tagging(core)
+
+
+class Response(RDSResponse):
+    """RDS. moto finds the method named after the operation."""
+
+    service: ClassVar[Service]
+
+    @property
+    def here(self) -> Region:
+        """State of the caller's account in the region of the call."""
+        return self.service.core.region(self.current_account, self.region)
+
+    @property
+    def plain_params(self) -> Params:
+        """Parameters of the call."""
+        # moto leaves a plain dict if the call has none
+        return self.params.original_dict() if isinstance(self.params, XFormedDict) else dict(self.params)
+
+    # ---- clusters ----------------------------------------------------------------------------------------------------
+
+    def create_db_cluster(self) -> ActionResult:
+        """CreateDBCluster."""
+        return Plain({"DBCluster": self.service.clusters.create(self.here, self.plain_params)})
+
+    def describe_db_clusters(self) -> ActionResult:
+        """DescribeDBClusters."""
+        return Plain(self.service.clusters.describe(self.here, self.plain_params))
+
+    def modify_db_cluster(self) -> ActionResult:
+        """ModifyDBCluster."""
+        return Plain({"DBCluster": self.service.modify.modify(self.here, self.plain_params)})
+
+    def delete_db_cluster(self) -> ActionResult:
+        """DeleteDBCluster."""
+        return Plain({"DBCluster": self.service.clusters.delete(self.here, self.plain_params)})
+
+    def start_db_cluster(self) -> ActionResult:
+        """StartDBCluster."""
+        return Plain({"DBCluster": self.service.clusters.start(self.here, self.plain_params)})
+
+    def stop_db_cluster(self) -> ActionResult:
+        """StopDBCluster."""
+        return Plain({"DBCluster": self.service.clusters.stop(self.here, self.plain_params)})
+
+    def failover_db_cluster(self) -> ActionResult:
+        """FailoverDBCluster."""
+        return Plain({"DBCluster": self.service.clusters.failover(self.here, self.plain_params)})
+
+    def add_role_to_db_cluster(self) -> ActionResult:
+        """AddRoleToDBCluster."""
+        self.service.roles.add(self.here, self.plain_params)
+        return EmptyResult()
+
+    def remove_role_from_db_cluster(self) -> ActionResult:
+        """RemoveRoleFromDBCluster."""
+        self.service.roles.remove(self.here, self.plain_params)
+        return EmptyResult()
+
+    def restore_db_cluster_from_snapshot(self) -> ActionResult:
+        """RestoreDBClusterFromSnapshot."""
+        return Plain({"DBCluster": self.service.restore.from_snapshot(self.here, self.plain_params)})
+
+    def restore_db_cluster_to_point_in_time(self) -> ActionResult:
+        """RestoreDBClusterToPointInTime."""
+        return Plain({"DBCluster": self.service.restore.to_point_in_time(self.here, self.plain_params)})
+
+    # ---- instances ---------------------------------------------------------------------------------------------------
+
+    def create_db_instance(self) -> ActionResult:
+        """CreateDBInstance; without a cluster it is moto's."""
+        params = self.plain_params
+        if params.get("Engine") == catalog.ENGINE and not params.get("DBClusterIdentifier"):
+            raise InvalidParameterCombinationError("An instance of aurora-mysql needs a DBClusterIdentifier.")
+        if not params.get("DBClusterIdentifier"):
+            return super().create_db_instance()
+        return Plain({"DBInstance": self.service.instances.create(self.here, params, self.backend.databases)})
+
+    def describe_db_instances(self) -> ActionResult:
+        """DescribeDBInstances: members, and those that moto keeps."""
+        params = self.plain_params
+        asked = params.get("DBInstanceIdentifier")
+        if asked and self._is_motos(asked):
+            return super().describe_db_instances()
+        here = self.here
+        members = self.service.instances.describe(here, params)
+        if asked or not self.backend.databases:
+            page, marker = rules.page(members, params, lambda member: member.identifier)
+            return Plain({"DBInstances": [views.instance(here, member) for member in page], "Marker": marker})
+        known = {"db-cluster-id", "db-instance-id", "dbi-resource-id", "engine"}
+        filters = {item["Name"]: item["Values"] for item in params.get("Filters") or () if item["Name"] in known}
+        others = self.backend.describe_db_instances(None, filters=filters)
+        both: dict[str, Any] = {member.identifier: views.instance(here, member) for member in members}
+        both.update({other.db_instance_identifier: other for other in others})
+        names, marker = rules.page(list(both), params, str)
+        return ActionResult({"DBInstances": [both[name] for name in names], "Marker": marker})
+
+    def modify_db_instance(self) -> ActionResult:
+        """ModifyDBInstance."""
+        params = self.plain_params
+        if self._is_motos(params["DBInstanceIdentifier"]):
+            return super().modify_db_instance()
+        return Plain({"DBInstance": self.service.instances.modify(self.here, params, self.backend.databases)})
+
+    def delete_db_instance(self) -> ActionResult:
+        """DeleteDBInstance."""
+        params = self.plain_params
+        if self._is_motos(params["DBInstanceIdentifier"]):
+            return super().delete_db_instance()
+        return Plain({"DBInstance": self.service.instances.delete(self.here, params)})
+
+    def reboot_db_instance(self) -> ActionResult:
+        """RebootDBInstance."""
+        params = self.plain_params
+        if self._is_motos(params["DBInstanceIdentifier"]):
+            return super().reboot_db_instance()
+        return Plain({"DBInstance": self.service.instances.reboot(self.here, params)})
+
+    def _is_motos(self, identifier: str) -> bool:
+        return identifier in self.backend.databases
+
+    # ---- snapshots ---------------------------------------------------------------------------------------------------
+
+    def create_db_cluster_snapshot(self) -> ActionResult:
+        """CreateDBClusterSnapshot."""
+        return Plain({"DBClusterSnapshot": self.service.snapshots.create(self.here, self.plain_params)})
+
+    def describe_db_cluster_snapshots(self) -> ActionResult:
+        """DescribeDBClusterSnapshots."""
+        return Plain(self.service.snapshots.describe(self.here, self.plain_params))
+
+    def copy_db_cluster_snapshot(self) -> ActionResult:
+        """CopyDBClusterSnapshot."""
+        return Plain({"DBClusterSnapshot": self.service.snapshots.copy(self.here, self.plain_params)})
+
+    def delete_db_cluster_snapshot(self) -> ActionResult:
+        """DeleteDBClusterSnapshot."""
+        return Plain({"DBClusterSnapshot": self.service.snapshots.delete(self.here, self.plain_params)})
+
+    def describe_db_cluster_snapshot_attributes(self) -> ActionResult:
+        """DescribeDBClusterSnapshotAttributes."""
+        return Plain(self.service.shares.describe(self.here, self.plain_params))
+
+    def modify_db_cluster_snapshot_attribute(self) -> ActionResult:
+        """ModifyDBClusterSnapshotAttribute."""
+        return Plain(self.service.shares.modify(self.here, self.plain_params))
+
+    # ---- tags --------------------------------------------------------------------------------------------------------
+
+    def list_tags_for_resource(self) -> ActionResult:
+        """ListTagsForResource."""
+        resource = self._tagged()
+        if resource is None:
+            return super().list_tags_for_resource()
+        return Plain({"TagList": views.tag_list(resource.tags)})
+
+    def add_tags_to_resource(self) -> ActionResult:
+        """AddTagsToResource."""
+        resource = self._tagged()
+        if resource is None:
+            return super().add_tags_to_resource()
+        self.service.tagging.add(resource, self.plain_params)
+        return EmptyResult()
+
+    def remove_tags_from_resource(self) -> ActionResult:
+        """RemoveTagsFromResource."""
+        resource = self._tagged()
+        if resource is None:
+            return super().remove_tags_from_resource()
+        self.service.tagging.remove(resource, self.plain_params)
+        return EmptyResult()
+
+    def _tagged(self) -> Cluster | Instance | Snapshot | None:
+        arn = self.params["ResourceName"]
+        others = any(database.arn == arn for database in self.backend.databases.values())
+        return self.service.tagging.find(self.here, arn, others)
+
+    # ---- catalogue and events ----------------------------------------------------------------------------------------
+
+    def describe_account_attributes(self) -> ActionResult:
+        """DescribeAccountAttributes: the quotas that localcloud keeps."""
+        quotas, here = self.service.core.quotas, self.here
+        manual = sum(snapshot.snapshot_type == "manual" for snapshot in here.snapshots.values())
+        used = {
+            "DBClusters": (len(here.clusters), quotas.clusters),
+            "ManualClusterSnapshots": (manual, quotas.manual_snapshots),
+        }
+        return Plain(
+            {
+                "AccountQuotas": [
+                    {"AccountQuotaName": name, "Used": now, "Max": most} for name, (now, most) in used.items()
+                ]
+            }
+        )
+
+    def describe_db_engine_versions(self) -> ActionResult:
+        """DescribeDBEngineVersions."""
+        return Plain(catalog.describe_versions(self.plain_params))
+
+    def describe_orderable_db_instance_options(self) -> ActionResult:
+        """DescribeOrderableDBInstanceOptions; other engines are moto's."""
+        params = self.plain_params
+        if params.get("Engine") != catalog.ENGINE:
+            return super().describe_orderable_db_instance_options()
+        return Plain(catalog.describe_orderable(params, [f"{self.region}{letter}" for letter in "abc"]))
+
+    def describe_db_cluster_parameter_groups(self) -> ActionResult:
+        """DescribeDBClusterParameterGroups, with the defaults that moto lacks."""
+        for version in catalog.VERSIONS:
+            name = catalog.default_parameter_group(version)
+            if name not in self.backend.db_cluster_parameter_groups:
+                self.backend.create_db_cluster_parameter_group(
+                    db_cluster_parameter_group_name=name,
+                    db_parameter_group_family=catalog.family(version),
+                    description=f"Default cluster parameter group for {catalog.family(version)}",
+                    tags=[],
+                )
+        return super().describe_db_cluster_parameter_groups()
+
+    def describe_events(self) -> ActionResult:
+        """DescribeEvents of clusters, members and cluster snapshots, the last hour unless asked otherwise."""
+        params = self.plain_params
+        now = time.time()
+        window = float(params.get("Duration", DEFAULT_EVENT_WINDOW_S / 60)) * 60
+        end = _epoch(params["EndTime"]) if params.get("EndTime") else now
+        start = _epoch(params["StartTime"]) if params.get("StartTime") else end - window
+        with self.service.core.lock:
+            found = [
+                event
+                for event in self.here.events
+                if start <= event.time <= end
+                and params.get("SourceType") in {None, event.source_type}
+                and (params.get("SourceIdentifier") or event.source).lower() == event.source
+                and (not params.get("EventCategories") or set(params["EventCategories"]) & set(event.categories))
+            ]
+        page, marker = rules.page(found, params, lambda event: f"{event.time:.6f}/{event.source}/{event.message}")
+        return Plain({"Events": [views.event(event) for event in page], "Marker": marker})
+
+
+def _epoch(value: datetime) -> float:
+    """Moto parses times to UTC without a zone."""
+    return value.replace(tzinfo=UTC).timestamp()

@@ -1,0 +1,158 @@
+"""RestoreDBClusterFromSnapshot and RestoreDBClusterToPointInTime."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from localcloud.rds import catalog, lifecycle, rules, views
+from localcloud.rds.clusters import COMMON, build, check_new
+from localcloud.rds.core import new_id
+from localcloud.rds.errors import (
+    ClusterNotFoundError,
+    InvalidParameterCombinationError,
+    InvalidParameterValueError,
+    SnapshotNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localcloud.rds.core import Core
+    from localcloud.rds.model import Cluster, Params, Region
+
+FROM_SNAPSHOT = COMMON | {"Engine", "EngineVersion", "SnapshotIdentifier"}
+POINT_IN_TIME = COMMON | {
+    "RestoreToTime",
+    "RestoreType",
+    "SourceDBClusterIdentifier",
+    "SourceDbClusterResourceId",
+    "UseLatestRestorableTime",
+}
+
+
+class Restore:
+    """Ways to make a cluster from data: without instances, so nothing listens before the first one is available."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+
+    def from_snapshot(self, region: Region, params: Params) -> dict[str, Any]:
+        """RestoreDBClusterFromSnapshot: of an own snapshot, or by ARN of one shared with the account.
+
+        Without ``KmsKeyId`` the cluster keeps the snapshot's key, even a foreign one. The master user and password are
+        the snapshot's; the call has no parameters for them.
+        """
+        rules.known_parameters(params, FROM_SNAPSHOT, "RestoreDBClusterFromSnapshot")
+        core = self.core
+        with core.lock:
+            check_new(core, region, params)
+            snapshot = core.readable_snapshot(region, params.get("SnapshotIdentifier"))
+            if snapshot.region != region.name:
+                raise SnapshotNotFoundError(
+                    f"DBClusterSnapshot {params['SnapshotIdentifier']} not found in {region.name}."
+                )
+            core.require_complete(snapshot)
+            if params.get("Engine") != snapshot.engine:
+                raise InvalidParameterCombinationError(
+                    f"The engine {params.get('Engine')} does not match the snapshot's, {snapshot.engine}."
+                )
+            version = catalog.not_older(
+                catalog.version(params.get("EngineVersion") or snapshot.engine_version), snapshot.engine_version
+            )
+            core.check_source_key(region, snapshot)
+            key = core.key_for(region, params["KmsKeyId"]) if params.get("KmsKeyId") else snapshot.kms_key_id
+            cluster = build(
+                core,
+                region,
+                params,
+                engine_version=version,
+                master=snapshot.master_username,
+                key=key,
+                retention=snapshot.backup_retention,
+            )
+            cluster.iam_authentication = params.get("EnableIAMDatabaseAuthentication", snapshot.iam_authentication)
+            cluster.restoring_from = snapshot.arn
+            region.clusters[cluster.identifier] = cluster
+        self._run(cluster, partial(core.engine.restore, snapshot.key, cluster.resource_id))
+        return views.cluster(region, cluster)
+
+    def to_point_in_time(self, region: Region, params: Params) -> dict[str, Any]:
+        """RestoreDBClusterToPointInTime within the account: full-copy (default) or copy-on-write, of this moment only.
+
+        :raises InvalidParameterCombinationError: RestoreToTime: there is no log to replay, and another moment's data
+            would be wrong without a word.
+        :raises ClusterNotFoundError: unknown source, or another account's (shared through RAM in AWS).
+        """
+        rules.known_parameters(params, POINT_IN_TIME, "RestoreDBClusterToPointInTime")
+        core = self.core
+        with core.lock:
+            check_new(core, region, params)
+            source = self._source(region, params)
+            kind = params.get("RestoreType", "full-copy")
+            if kind not in {"full-copy", "copy-on-write"}:
+                raise InvalidParameterValueError(f"Invalid RestoreType: {kind}. Known: full-copy, copy-on-write.")
+            if params.get("RestoreToTime"):
+                raise InvalidParameterCombinationError(
+                    "localcloud restores to the latest time only: give UseLatestRestorableTime, not RestoreToTime."
+                )
+            if not params.get("UseLatestRestorableTime"):
+                raise InvalidParameterCombinationError("Specify UseLatestRestorableTime (or, on AWS, RestoreToTime).")
+            core.require_available(source, "restore to a point in time")
+            key = core.key_for(region, params["KmsKeyId"]) if params.get("KmsKeyId") else source.kms_key_id
+            cluster = build(
+                core,
+                region,
+                params,
+                engine_version=source.engine_version,
+                master=source.master_username,
+                key=key,
+                retention=source.backup_retention,
+            )
+            cluster.pending_password = source.pending_password
+            cluster.pending_database = source.pending_database
+            if kind == "copy-on-write":
+                source.clone_group = cluster.clone_group = source.clone_group or new_id("").lower()
+            region.clusters[cluster.identifier] = cluster
+
+        def work() -> None:
+            key = new_id("clone-")
+            # what would end the source's server waits until its data are read
+            with core.working(source.resource_id):
+                core.engine.snapshot(source.resource_id, key)
+            try:
+                core.engine.restore(key, cluster.resource_id)
+            finally:
+                core.engine.delete_snapshot(key)
+
+        self._run(cluster, work)
+        return views.cluster(region, cluster)
+
+    def _source(self, region: Region, params: Params) -> Cluster:
+        resource = params.get("SourceDbClusterResourceId")
+        if bool(resource) == bool(params.get("SourceDBClusterIdentifier")):
+            raise InvalidParameterCombinationError(
+                "Give one of SourceDBClusterIdentifier and SourceDbClusterResourceId."
+            )
+        if not resource:
+            return self.core.cluster(region, params["SourceDBClusterIdentifier"])
+        for cluster in region.clusters.values():
+            if cluster.resource_id == resource:
+                return cluster
+        raise ClusterNotFoundError(f"DBCluster {resource} not found.")
+
+    def _run(self, cluster: Cluster, work: Callable[[], None]) -> None:
+        core = self.core
+
+        def done() -> None:
+            with core.lock:
+                cluster.restoring_from = None
+                core.turn(cluster, "available")
+                core.event(cluster, "Restored cluster", "creation")
+
+        def failed() -> None:
+            with core.lock:
+                cluster.restoring_from = None
+                core.fail(cluster)
+
+        core.lifecycle.run(f"restore {cluster.identifier}", lifecycle.RESTORE, work, done, failed)

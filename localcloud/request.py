@@ -1,0 +1,139 @@
+"""What a request asks: service, operation and parameters in every protocol of AWS, never a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from functools import lru_cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from moto.core.request import Request
+from moto.core.routing import get_service_router
+from werkzeug.exceptions import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logging.getLogger(__name__)
+
+REDACTED = "***"
+LARGEST_BODY = 4 * 1024 * 1024
+LONGEST_VALUE = 300
+MOST_ITEMS = 50
+
+# Names of fields whose content may be secret. Identifiers and switches that merely contain such a word are let through.
+SECRET_NAME = re.compile(
+    r"passw|secret|token|credential|plaintext|ciphertext|privatekey|payload|message|signature|authorization",
+    re.IGNORECASE,
+)
+HARMLESS_NAME = re.compile(
+    r"(^SecretId|^SecretIdList|^ManageMasterUserPassword|^RotateMasterUserPassword|SecretKmsKeyId|MessageAttributeNames"
+    r"|MaxNumberOfMessages)(\.|$)"
+)
+# Content of the request rather than its description: nobody needs a table's item to know what was done.
+CONTENT_NAME = re.compile(
+    r"^(Value|Item|ExpressionAttributeValues|RequestItems|TransactItems|UserData|Environment|Body)(\.|$)"
+)
+PRESIGNING = {"AWSAccessKeyId", "Signature", "Expires"}
+SERVICE_BY_SIGNING_NAME = {
+    "elasticfilesystem": "efs",
+    "monitoring": "cloudwatch",
+    "email": "ses",
+    "awslambda": "lambda",
+}
+
+
+def read_request(environ: dict[str, Any], signing_name: str) -> tuple[str, str, dict[str, Any]]:
+    """Service, operation and parameters (secrets redacted) of a request; its body can be read again afterwards.
+
+    :param signing_name: service name in the credential scope.
+    """
+    service = SERVICE_BY_SIGNING_NAME.get(signing_name, signing_name)
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+    if target:
+        if target.startswith("DynamoDBStreams"):
+            service = "dynamodbstreams"
+        return service, target.rpartition(".")[2], redact(_json(_body(environ)))
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded") and service != "s3":
+        form = dict(parse_qsl(_body(environ).decode("utf-8", "replace"), keep_blank_values=True))
+        if "Action" in form:
+            return service, form.pop("Action"), redact({k: v for k, v in form.items() if k != "Version"})
+    if "Action" in query and service != "s3":
+        return service, query.pop("Action"), redact({k: v for k, v in query.items() if k != "Version"})
+    return _rest_request(environ, service, query)
+
+
+def _rest_request(environ: dict[str, Any], service: str, query: dict[str, str]) -> tuple[str, str, dict[str, Any]]:
+    parameters: dict[str, Any] = {
+        name: value for name, value in query.items() if not name.lower().startswith("x-amz-") and name not in PRESIGNING
+    }
+    router = _router(service)
+    action = "Unknown"
+    if router is not None:
+        try:
+            operation, path_parameters = router.match(Request(environ))
+        except NotFound:
+            pass
+        else:
+            action = str(operation.name)
+            parameters |= path_parameters
+    if service != "s3" and "json" in environ.get("CONTENT_TYPE", "application/json"):
+        parameters |= _json(_body(environ))
+    return service, action, redact(parameters)
+
+
+@lru_cache(maxsize=64)
+def _router(service: str) -> Any:
+    try:
+        return get_service_router(service)
+    except (NotImplementedError, FileNotFoundError, ValueError):
+        log.debug("no REST operations known for %s", service)
+        return None
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """Body of the request, put back for the next reader; empty if it is too large to be a description of a call."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if not 0 < length <= LARGEST_BODY:
+        return b""
+    body: bytes = environ["wsgi.input"].read(length)
+    environ["wsgi.input"] = BytesIO(body)
+    return body
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def redact(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters without secrets and without content; long values are cut, long lists too."""
+    return {
+        name: REDACTED if CONTENT_NAME.match(name) or _is_secret(name) else _shorten(value)
+        for name, value in _first(parameters.items())
+    }
+
+
+def _is_secret(name: str) -> bool:
+    return bool(SECRET_NAME.search(name)) and not HARMLESS_NAME.search(name)
+
+
+def _shorten(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: REDACTED if _is_secret(k) else _shorten(v) for k, v in _first(value.items())}
+    if isinstance(value, list):
+        return [_shorten(item) for item in value[:MOST_ITEMS]]
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        return value[:LONGEST_VALUE] + "..."
+    return value
+
+
+def _first(items: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return list(items)[:MOST_ITEMS]

@@ -1,0 +1,223 @@
+"""The four accounts with what a company has there before the first refresh. Through the AWS API; harmless to repeat."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from localcloud.client import admin_client
+from localcloud.names import (
+    ACCOUNT_NAMES,
+    AIRFLOW_USER_ARN,
+    EXTERNAL_ID,
+    ORCHESTRATOR_ROLE_ARN,
+    PRODUCTION,
+    ROLES,
+    SHARED,
+    STAGING,
+)
+from localcloud.seed.clusters import seed_production_cluster, seed_staging_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localcloud.config import CloudConfig
+
+RUNS_TABLE = "aurora-ops-runs"
+TOPIC = "aurora-ops"
+QUEUE = "aurora-ops-inbox"
+BUCKET = f"aurora-ops-{STAGING}"
+ENDPOINT_PARAMETER = "/staging/shop/database/endpoint"
+S3_ROLE = "staging-shop-aurora-s3"
+
+
+def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
+    """Fill everything; what is there already stays as it is.
+
+    :param say: told about each step.
+    """
+    seed_roles(config)
+    say("accounts: a role for Airflow in each of " + ", ".join(ACCOUNT_NAMES))
+    with ThreadPoolExecutor(3, thread_name_prefix="seed") as pool:
+        for part in [pool.submit(part, config, say) for part in (_shared, _production, _staging)]:
+            part.result()
+
+
+def seed_roles(config: CloudConfig) -> None:
+    """Create the role of every account by which Airflow works there."""
+    for account in ACCOUNT_NAMES:
+        trusted = [AIRFLOW_USER_ARN] if account == SHARED else [AIRFLOW_USER_ARN, ORCHESTRATOR_ROLE_ARN]
+        _create(
+            admin_client(account, "iam", config).create_role,
+            "EntityAlreadyExists",
+            RoleName=ROLES[account],
+            AssumeRolePolicyDocument=_trust_policy(*trusted),
+            MaxSessionDuration=43200,
+            Description="Airflow's work on Aurora",
+        )
+
+
+def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
+    _create(
+        admin_client(SHARED, "dynamodb", config).create_table,
+        "ResourceInUseException",
+        TableName=RUNS_TABLE,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    _create(
+        admin_client(SHARED, "dynamodb", config).update_time_to_live,
+        "ValidationException",
+        TableName=RUNS_TABLE,
+        TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
+    )
+    topic = admin_client(SHARED, "sns", config).create_topic(Name=TOPIC)["TopicArn"]
+    sqs = admin_client(SHARED, "sqs", config)
+    url = sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _topic_may_send(topic, arn)})
+    admin_client(SHARED, "sns", config).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    say(f"shared services: table {RUNS_TABLE}, topic {TOPIC}, queue {QUEUE}")
+
+
+def _production(config: CloudConfig, say: Callable[[str], None]) -> None:
+    key = _key(config, PRODUCTION, "alias/shop-prod")
+    vpc, subnets = _network(config, PRODUCTION, "production", "10.1")
+    _subnet_group(config, PRODUCTION, "prod-db", subnets)
+    group = _security_group(config, PRODUCTION, vpc, "prod-shop-db", "10.1.0.0/16")
+    say("production: network and key alias/shop-prod")
+    seed_production_cluster(config, key, group, say)
+
+
+def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
+    key = _key(config, STAGING, "alias/shop-staging")
+    vpc, subnets = _network(config, STAGING, "staging", "10.2")
+    _subnet_group(config, STAGING, "staging-db", subnets)
+    group = _security_group(config, STAGING, vpc, "staging-shop-db", "10.2.0.0/16")
+    # No rule lets anybody in: a database restored from production is reached by nobody but the refresh.
+    _security_group(config, STAGING, vpc, "staging-shop-restore", None)
+    _create(
+        admin_client(STAGING, "rds", config).create_db_cluster_parameter_group,
+        "DBParameterGroupAlreadyExists",
+        DBClusterParameterGroupName="staging-shop",
+        DBParameterGroupFamily="aurora-mysql8.0",
+        Description="shop in staging",
+    )
+    _create(
+        admin_client(STAGING, "iam", config).create_role,
+        "EntityAlreadyExists",
+        RoleName=S3_ROLE,
+        AssumeRolePolicyDocument=_document(Principal={"Service": "rds.amazonaws.com"}, Action="sts:AssumeRole"),
+    )
+    _create(
+        admin_client(STAGING, "s3", config).create_bucket,
+        "BucketAlreadyOwnedByYou",
+        Bucket=BUCKET,
+        **(
+            {} if config.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": config.region}}
+        ),
+    )
+    say(f"staging: network, key alias/shop-staging, role {S3_ROLE}, bucket {BUCKET}")
+    endpoint = seed_staging_cluster(config, key, group, say)
+    _create(
+        admin_client(STAGING, "ssm", config).put_parameter,
+        "ParameterAlreadyExists",
+        Name=ENDPOINT_PARAMETER,
+        Type="String",
+        Value=endpoint,
+        Description="where the applications of staging find the shop database",
+    )
+
+
+def _create(operation: Callable[..., dict[str, Any]], exists: str, **parameters: Any) -> None:
+    """Call a creating operation; the error ``exists`` says that the thing is there already."""
+    try:
+        operation(**parameters)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != exists:
+            raise
+
+
+def _document(**statement: object) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]})
+
+
+def _trust_policy(*principals: str) -> str:
+    """Trust exactly these principals, and only with the ExternalId."""
+    return _document(
+        Principal={"AWS": list(principals)},
+        Action="sts:AssumeRole",
+        Condition={"StringEquals": {"sts:ExternalId": EXTERNAL_ID}},
+    )
+
+
+def _topic_may_send(topic_arn: str, queue_arn: str) -> str:
+    return _document(
+        Principal={"Service": "sns.amazonaws.com"},
+        Action="sqs:SendMessage",
+        Resource=queue_arn,
+        Condition={"ArnEquals": {"aws:SourceArn": topic_arn}},
+    )
+
+
+def _key(config: CloudConfig, account: str, alias: str) -> str:
+    """ARN of the customer key behind an alias. Its policy is KMS's default: the own account, so others need a grant."""
+    kms = admin_client(account, "kms", config)
+    try:
+        return str(kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"])
+    except kms.exceptions.NotFoundException:
+        key = kms.create_key(Description=f"{alias.removeprefix('alias/')} databases")["KeyMetadata"]
+        kms.create_alias(AliasName=alias, TargetKeyId=key["KeyId"])
+        return str(key["Arn"])
+
+
+def _network(config: CloudConfig, account: str, name: str, prefix: str) -> tuple[str, list[str]]:
+    """VPC and its subnets, one in each of three zones.
+
+    :param prefix: first half of the VPC's /16.
+    """
+    ec2 = admin_client(account, "ec2", config)
+    found = ec2.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": [name]}])["Vpcs"]
+    if found:
+        subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [found[0]["VpcId"]]}])["Subnets"]
+        return found[0]["VpcId"], [subnet["SubnetId"] for subnet in subnets]
+    tags = [{"Key": "Name", "Value": name}]
+    vpc = ec2.create_vpc(CidrBlock=f"{prefix}.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": tags}])[
+        "Vpc"
+    ]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"{prefix}.{number}.0/24", AvailabilityZone=f"{config.region}{zone}")
+        for number, zone in enumerate("abc")
+    ]
+    return vpc, [subnet["Subnet"]["SubnetId"] for subnet in subnets]
+
+
+def _subnet_group(config: CloudConfig, account: str, name: str, subnets: list[str]) -> None:
+    rds = admin_client(account, "rds", config)
+    try:
+        rds.describe_db_subnet_groups(DBSubnetGroupName=name)
+    except rds.exceptions.DBSubnetGroupNotFoundFault:
+        rds.create_db_subnet_group(
+            DBSubnetGroupName=name, DBSubnetGroupDescription="private subnets for databases", SubnetIds=subnets
+        )
+
+
+def _security_group(config: CloudConfig, account: str, vpc: str, name: str, allowed: str | None) -> str:
+    """Id of a security group that lets MySQL in from a network, or nobody."""
+    ec2 = admin_client(account, "ec2", config)
+    filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc]}]
+    found = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    if found:
+        return str(found[0]["GroupId"])
+    group = str(ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"])
+    if allowed:
+        ranges = [{"CidrIp": allowed, "Description": "applications"}]
+        ec2.authorize_security_group_ingress(
+            GroupId=group,
+            IpPermissions=[{"IpProtocol": "tcp", "FromPort": 3306, "ToPort": 3306, "IpRanges": ranges}],
+        )
+    return group

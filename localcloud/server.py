@@ -1,0 +1,151 @@
+"""The server process: moto with the extensions installed, behind the guard, on loopback only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import threading
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, request
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from localcloud import accounts, rds
+from localcloud.cloud import Cloud
+from localcloud.guard import Guard, error_body, protocol_of
+from localcloud.mariadb.engine import Engine, end_orphans
+from localcloud.process import HOST, PortInUseError, bind, lock_home
+from localcloud.recorder import Recorder
+from localcloud.services import kms, kms_rules, secretsmanager, sts
+
+if TYPE_CHECKING:
+    from localcloud.config import CloudConfig
+
+log = logging.getLogger(__name__)
+
+
+class _QuietHandler(MotoRequestHandler):
+    """No access log: the recorder has every call."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+def clear_state(config: CloudConfig) -> None:
+    """Remove clusters, snapshots and records that an earlier server left in its home. Only under the home's lock."""
+    for folder in ("clusters", "snapshots"):
+        path = config.home / "mariadb" / folder
+        if path.exists():
+            shutil.rmtree(path)
+    config.calls_file.unlink(missing_ok=True)
+
+
+def build(config: CloudConfig) -> tuple[Cloud, Guard]:
+    """Install every extension into moto and put the guard in front of it.
+
+    moto builds the application of a service on its first request, so what is patched before that takes effect.
+    """
+    # This variable would give every call to one account, whatever its credentials.
+    os.environ.pop("MOTO_ACCOUNT_ID", None)
+    identities = accounts.Identities()
+    key_rules = kms_rules.KeyRules()
+    cloud = Cloud(
+        config=config,
+        engine=Engine(config.home, db_port=config.db_port, prefix=config.mariadb_prefix),
+        recorder=Recorder(config.calls_file),
+        identities=identities,
+        kms=key_rules,
+        secrets=secretsmanager.RdsMasterSecrets(key_rules),
+    )
+    for extension in (sts, kms, secretsmanager, rds):
+        extension.install(cloud)
+    identities.create_airflow_user()
+    identities.write_bootstrap(config.credentials_file)
+    cloud.startup()
+    guard = Guard(
+        DomainDispatcherApplication(_service_app), cloud, lambda: {"pid": os.getpid(), "home": str(config.home)}
+    )
+    return cloud, guard
+
+
+def _service_app(service: Any) -> Flask:
+    """Moto's application of one service, with AWS-shaped answers for what moto lacks and for its crashes."""
+    app = create_backend_app(service)
+    app.debug = False
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    def answer(status: int, code: str, message: str) -> Response:
+        protocol = protocol_of(request.environ, str(service))
+        content_type, body = error_body(protocol, code, message)
+        return Response(body, status, {"x-amzn-ErrorType": code}, content_type=content_type)
+
+    def no_route(_error: NotFound | MethodNotAllowed) -> Response:
+        message = f"localcloud has no {request.method} {request.path} for {service}"
+        return answer(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", message)
+
+    def missing(error: NotImplementedError) -> Response:
+        return answer(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", str(error) or "not implemented by localcloud")
+
+    def crash(error: InternalServerError) -> Response:
+        # Flask has logged the traceback.
+        original = error.original_exception
+        return answer(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "InternalFailure",
+            f"localcloud crashed: {type(original).__name__}: {original}; the traceback is in server.log",
+        )
+
+    app.register_error_handler(NotFound, no_route)
+    app.register_error_handler(MethodNotAllowed, no_route)
+    app.register_error_handler(NotImplementedError, missing)
+    app.register_error_handler(InternalServerError, crash)
+    return app
+
+
+def serve(config: CloudConfig) -> None:
+    """Run the server until SIGTERM or SIGINT, then stop every database.
+
+    :raises AlreadyRunningError: see :func:`lock_home`.
+    :raises PortInUseError: see :func:`bind`.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    home_lock = lock_home(config)
+    try:
+        listener = bind(config.port)
+    except PortInUseError:
+        home_lock.truncate(0)
+        raise
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    end_orphans(config.home)
+    clear_state(config)
+    cloud, guard = build(config)
+    try:
+        server = make_server(
+            HOST, config.port, guard, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
+        )
+        log.info("localcloud answers on %s, home %s, process %s", config.endpoint, config.home, os.getpid())
+        _serve_until(stop, server)
+    finally:
+        cloud.shutdown()
+        cloud.recorder.close()
+        config.credentials_file.unlink(missing_ok=True)
+        # The lock itself ends with the process, so that whoever waits for it waits for the end of the process.
+        home_lock.truncate(0)
+        log.info("localcloud has stopped")
+
+
+def _serve_until(stop: threading.Event, server: BaseWSGIServer) -> None:
+    worker = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+    worker.start()
+    stop.wait()
+    log.info("stopping")
+    server.shutdown()
+    worker.join()

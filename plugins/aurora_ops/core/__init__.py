@@ -1,0 +1,1 @@
+"""Plain Python: no Airflow, no AWS. Settings, names, safety, errors, SQL scripts, plans."""

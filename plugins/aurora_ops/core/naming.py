@@ -1,0 +1,86 @@
+"""Every AWS identifier this package makes: a pure function of configuration and the run's moment.
+
+The same run makes the same names, so a retry finds what an earlier try made. Rules: RDS identifiers are 1 to 63 letters,
+digits and hyphens, begin with a letter, have no double hyphen and no hyphen at the end, and are stored in lower case
+(Amazon RDS API Reference, CreateDBCluster); snapshot identifiers may have 255, we keep them to 63 too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from datetime import UTC, datetime
+
+LONGEST = 63
+IDENTIFIER_PATTERN = r"^[A-Za-z](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,62}$"
+_IDENTIFIER = re.compile(IDENTIFIER_PATTERN)
+_DIGEST = 6
+
+
+def is_identifier(name: str) -> bool:
+    """Tell whether AWS accepts this as a cluster, instance or snapshot identifier."""
+    return _IDENTIFIER.fullmatch(name) is not None
+
+
+def fit(stem: str, suffix: str, longest: int = LONGEST) -> str:
+    """Join a stem and a suffix into a legal identifier.
+
+    A stem that is too long is cut and gets six hexadecimal digits of its hash, so that two long stems stay two names.
+
+    :param stem: beginning of the name; illegal characters become hyphens.
+    :param suffix: end of the name, such as ``-restore``; always kept whole.
+    :param longest: characters the result may have.
+    """
+    clean = re.sub(r"-{2,}", "-", re.sub(r"[^a-z0-9-]", "-", stem.lower())).strip("-")
+    if not clean or not clean[0].isalpha():
+        clean = f"r-{clean}".rstrip("-")
+    if len(clean) + len(suffix) > longest:
+        digest = hashlib.sha256(stem.lower().encode()).hexdigest()[:_DIGEST]
+        clean = clean[: longest - len(suffix) - _DIGEST - 1].rstrip("-") + "-" + digest
+    return clean + suffix
+
+
+def temporary_cluster(target: str) -> str:
+    """Name the cluster that is restored, masked and verified before it serves."""
+    return fit(target, "-restore")
+
+
+def old_cluster(target: str) -> str:
+    """Name what served before, once it has been moved aside."""
+    return fit(target, "-old")
+
+
+def instance(cluster: str, number: int) -> str:
+    """Name an instance of a cluster.
+
+    :param cluster: cluster identifier.
+    :param number: 1 is the writer.
+    """
+    return fit(cluster, f"-{number}")
+
+
+def stamp(moment: datetime) -> str:
+    """Write a moment as it appears in names: UTC, to the second, digits and a ``t``."""
+    return moment.astimezone(UTC).strftime("%Y%m%dt%H%M%S")
+
+
+def snapshot(source: str, environment: str, moment: datetime, purpose: str = "refresh") -> str:
+    """Name a snapshot that a run takes or copies.
+
+    :param source: source cluster identifier.
+    :param environment: environment that it is for.
+    :param moment: the run's logical date, or the time it was to run after.
+    :param purpose: ``refresh`` (taken), ``rekeyed`` or ``copy``.
+    """
+    return fit(f"{purpose}-{environment}-{source}", f"-{stamp(moment)}")
+
+
+def grant(snapshot_id: str, account_id: str) -> str:
+    """Name the KMS grant that lets an account read a shared snapshot (1 to 256 characters)."""
+    return f"aurora-ops-{account_id}-{snapshot_id}"
+
+
+def secret_version(run_key: str, secret_id: str) -> str:
+    """Name the secret version that a run writes: a UUID (``ClientRequestToken``), the same on every try."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"aurora-ops:{run_key}:{secret_id}"))

@@ -1,0 +1,183 @@
+"""The settings of an environment: what a file in ``include/config/`` may say, and what each value must look like."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from croniter import croniter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from aurora_ops.core.naming import IDENTIFIER_PATTERN
+from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
+
+AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="AWS account id, 12 digits, quoted")]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region, such as eu-west-1")]
+Identifier = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9-]*$", description="RDS identifier, lower case")
+]
+Folder = Annotated[str, Field(pattern=r"^[0-9A-Za-z_$]{1,64}$")]
+
+
+def _cron(value: str) -> str:
+    if len(value.split()) != 5 or not croniter.is_valid(value):
+        raise ValueError("write five cron fields: minute hour day month weekday, such as 0 2 * * *")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError) as exc:
+        raise ValueError("write an IANA time zone, such as Europe/Paris") from exc
+    return value
+
+
+class Section(BaseModel):
+    """A part of the settings; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """Where the data comes from; only ever read and shared."""
+
+    aws_conn_id: str = Field("aws_source", description="connection whose role reads and shares snapshots")
+    account_id: AccountId
+    region: Region
+    cluster: Identifier
+    snapshot: Annotated[str, Field(pattern=r"^(newest|newest_or_fresh|fresh|[A-Za-z][A-Za-z0-9:-]{0,254})$")] = Field(
+        "newest_or_fresh",
+        description="newest, newest_or_fresh (take one if none is young enough), fresh, or a snapshot identifier",
+    )
+    snapshot_max_age_h: float = Field(30, gt=0, le=24 * 366, description="oldest snapshot accepted, in hours")
+    kms_key_id: str | None = Field(
+        None, description="customer key for the copy of a snapshot that cannot be shared as it is"
+    )
+    schema_secret: str | None = Field(
+        None, description="secret of a read-only user of the source: lets the check before the run see its tables"
+    )
+
+
+class Serverless(Section):
+    """Capacity of Aurora Serverless v2, in ACU."""
+
+    min_acu: float = Field(ge=0, le=256)
+    max_acu: float = Field(ge=0.5, le=256)
+
+
+class Instances(Section):
+    """The instances of the new cluster."""
+
+    instance_class: Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")] = Field(alias="class")
+    readers: int = Field(0, ge=0, le=15, description="readers beside the writer")
+    serverless: Serverless | None = None
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Target(Section):
+    """What is replaced every night."""
+
+    aws_conn_id: str = Field("aws_destination", description="connection whose role may replace the cluster")
+    account_id: AccountId
+    region: Region
+    cluster: Identifier
+    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] = Field(
+        description="role behind the connection; it is granted the use of the source's key"
+    )
+    kms_key_id: str = Field(description="customer key of the new cluster")
+    subnet_group: str
+    isolation_security_groups: list[str] = Field(
+        min_length=1, description="security groups (names or ids) while the data is not yet masked"
+    )
+    security_groups: list[str] | None = Field(
+        None, description="security groups afterwards; default: those of the cluster that is replaced"
+    )
+    parameter_group: str | None = Field(None, description="default: that of the cluster that is replaced")
+    instances: Instances
+    backup_retention_days: int = Field(1, ge=1, le=35)
+    deletion_protection: bool = False
+    log_exports: list[Literal["audit", "error", "general", "slowquery"]] = Field(default_factory=list)
+    master_secret_kms_key_id: str | None = None
+    s3_role_arn: str | None = Field(None, description="role for LOAD DATA FROM S3, attached to the new cluster")
+    old_cluster: Literal["stop", "delete", "keep"] = Field(
+        "stop", description="what becomes of the cluster that served before"
+    )
+    endpoint_parameter: str | None = Field(None, description="SSM parameter that is given the endpoint")
+
+
+class User(Section):
+    """A database user that stays; every other one of production's is dropped."""
+
+    username: Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{1,32}$")]
+    secret: str = Field(description="secret in the target's account that holds its password")
+    privileges: dict[Folder, list[Literal["SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE", "SHOW VIEW"]]] = Field(
+        default_factory=dict, description="schema to privileges, for a user that production does not have"
+    )
+    writes: bool = Field(False, description="it may write; a user that may not is proven unable to")
+
+
+class Database(Section):
+    """What happens to the data on the way."""
+
+    schemas: list[Folder] = Field(min_length=1, description="folders of include/sql/masking and validation")
+    keep_tables: list[Annotated[str, Field(pattern=TABLE_PATTERN)]] = Field(default_factory=list)
+    sensitive_columns: list[Annotated[str, Field(pattern=COLUMN_PATTERN)]] = Field(
+        default_factory=list, description="columns proven masked, beside those of columns.yaml"
+    )
+    keep_bucket: str | None = Field(None, description="bucket of the target's account for the tables that are kept")
+    users: list[User] = Field(default_factory=list)
+    tls_ca: str | None = Field(None, description="file of certificate authorities the server is checked against")
+
+
+class Orchestrator(Section):
+    """Where runs are recorded and announced."""
+
+    aws_conn_id: str = "aws_orchestrator"
+    account_id: AccountId
+    region: Region
+    runs_table: str
+    topic_arn: str | None = None
+    lease_h: float = Field(12, gt=0, le=72, description="hours after which a dead run's lock is void")
+    records_kept_days: int = Field(365, ge=1)
+
+
+class Safety(Section):
+    """What must never be replaced, and what may."""
+
+    protected_accounts: list[AccountId] = Field(min_length=1)
+    allowed_clusters: list[Identifier] = Field(min_length=1)
+    keep_failed_cluster: bool = Field(
+        False, description="leave the temporary cluster of a failed run, unmasked data included, for study"
+    )
+
+
+class Environment(Section):
+    """All settings of one environment."""
+
+    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+    schedule: Annotated[str, AfterValidator(_cron)] | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    source: Source
+    target: Target
+    database: Database
+    orchestrator: Orchestrator
+    safety: Safety
+
+
+# What a person may change for one run, and which setting it changes.
+RUN_PARAMS: dict[str, str] = {
+    "source_cluster": "source.cluster",
+    "snapshot": "source.snapshot",
+    "snapshot_max_age_h": "source.snapshot_max_age_h",
+    "target_cluster": "target.cluster",
+    "target_account_id": "target.account_id",
+    "instance_class": "target.instances.class",
+    "readers": "target.instances.readers",
+    "old_cluster": "target.old_cluster",
+    "keep_tables": "database.keep_tables",
+    "sensitive_columns": "database.sensitive_columns",
+}
+
+__all__ = ["IDENTIFIER_PATTERN", "RUN_PARAMS", "Environment", "User"]

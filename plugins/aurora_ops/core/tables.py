@@ -1,0 +1,67 @@
+"""Names of tables and columns, and how they stand in SQL."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from aurora_ops.core.errors import ConfigError
+
+TABLE_PATTERN = r"^[0-9A-Za-z_$]{1,64}\.[0-9A-Za-z_$]{1,64}$"
+COLUMN_PATTERN = r"^[0-9A-Za-z_$]{1,64}\.[0-9A-Za-z_$]{1,64}\.[0-9A-Za-z_$]{1,64}$"
+
+
+def quoted(name: str) -> str:
+    """Quote an identifier for MySQL, whatever is in it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+class Table(NamedTuple):
+    """A table: schema and name."""
+
+    schema: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str, field: str) -> Table:
+        """Read ``schema.table``.
+
+        :param text: the name.
+        :param field: setting it stands in, for the error.
+        :raises ConfigError: it is not of that form.
+        """
+        if not re.fullmatch(TABLE_PATTERN, text):
+            raise ConfigError(field, text, "write schema.table, such as shop.feature_flags")
+        schema, name = text.split(".")
+        return cls(schema, name)
+
+    @property
+    def sql(self) -> str:
+        """The name as it stands in SQL."""
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    table: Table
+    name: str
+
+    @classmethod
+    def parse(cls, text: str, field: str) -> Column:
+        """Read ``schema.table.column``.
+
+        :param text: the name.
+        :param field: setting it stands in, for the error.
+        :raises ConfigError: it is not of that form.
+        """
+        if not re.fullmatch(COLUMN_PATTERN, text):
+            raise ConfigError(field, text, "write schema.table.column, such as shop.customers.email")
+        schema, table, column = text.split(".")
+        return cls(Table(schema, table), column)
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.name}"

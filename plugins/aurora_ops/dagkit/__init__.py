@@ -1,0 +1,1 @@
+"""What DAG files share: defaults, parameters, paths, factories."""

@@ -1,0 +1,40 @@
+"""The DAG of an environment whose file is wrong: it says so where people look, and does nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.sdk import dag
+
+from aurora_ops.dagkit.defaults import DAG_DEFAULTS
+from aurora_ops.dagkit.environments import Configured
+from aurora_ops.operators.prepare import CheckRefreshOperator
+
+
+def refused_dag(dag_id: str, environment: Configured, sql_folder: Path) -> None:
+    """Build a DAG whose only task fails with what is wrong with the file.
+
+    A broken import would hide behind a banner and take the DAGs of the other environments with it.
+
+    :param dag_id: the DAG id that the environment would have.
+    :param environment: the file and its problem.
+    :param sql_folder: ``include/sql``.
+    """
+
+    @dag(
+        **DAG_DEFAULTS,
+        dag_id=dag_id,
+        schedule=None,
+        doc_md=f"**{environment.path.name} is wrong, so nothing is scheduled.**\n\n```\n{environment.problem}\n```",
+        tags=["refresh", "refused"],
+    )
+    def refused() -> None:
+        CheckRefreshOperator(
+            task_id="check",
+            task_display_name="prepare.check",
+            path=str(environment.path),
+            sql_folder=str(sql_folder),
+            aws_conn_id="aws_default",
+        )
+
+    refused()

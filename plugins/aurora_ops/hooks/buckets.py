@@ -1,0 +1,45 @@
+"""Amazon S3: the objects in which tables wait for their new cluster."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from aurora_ops.hooks.base import AwsHook, aws_errors
+
+_MOST_KEYS = 1000
+
+
+class BucketsHook(AwsHook):
+    """Buckets of one account and region."""
+
+    service = "s3"
+
+    def require_bucket(self, bucket: str) -> None:
+        """Make sure that a bucket exists and can be reached (``HeadBucket``).
+
+        :raises MissingError: it does not.
+        """
+        self.call("head_bucket", Bucket=bucket)
+
+    def upload(self, bucket: str, key: str, body: BinaryIO) -> None:
+        """Upload a stream, in parts where it is long; memory stays at some parts of 8 MiB."""
+        with aws_errors(f"s3:upload {bucket}/{key}"):
+            self.conn.upload_fileobj(body, bucket, key)
+
+    def open(self, bucket: str, key: str) -> BinaryIO:
+        """Open an object for streaming."""
+        with aws_errors(f"s3:get_object {bucket}/{key}"):
+            body: BinaryIO = self.conn.get_object(Bucket=bucket, Key=key)["Body"]
+        return body
+
+    def list_keys(self, bucket: str, prefix: str) -> list[str]:
+        """List the keys below a prefix, all pages."""
+        with aws_errors(f"s3:list_objects_v2 {bucket}/{prefix}"):
+            pages = self.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def delete_keys(self, bucket: str, keys: list[str]) -> None:
+        """Delete objects, a thousand a call."""
+        for start in range(0, len(keys), _MOST_KEYS):
+            batch = [{"Key": key} for key in keys[start : start + _MOST_KEYS]]
+            self.call("delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})

@@ -1,0 +1,35 @@
+"""Amazon EC2: security groups by name."""
+
+from __future__ import annotations
+
+from aurora_ops.core.errors import ConfigError
+from aurora_ops.hooks.base import AwsHook
+
+
+class NetworkHook(AwsHook):
+    """Networks of one account and region."""
+
+    service = "ec2"
+
+    def security_group_ids(self, names: list[str], vpc_id: str | None, field: str) -> list[str]:
+        """Find security groups by name or id (``DescribeSecurityGroups``).
+
+        :param names: group names or ``sg-`` ids.
+        :param vpc_id: the network the names are looked up in; ``None`` is all.
+        :param field: the setting, for the error.
+        :return: ids in the order of the names.
+        :raises ConfigError: one does not exist, or a name is not unique.
+        """
+        groups = self.pages("describe_security_groups", "SecurityGroups")
+        ids = []
+        for name in names:
+            found = [
+                group["GroupId"]
+                for group in groups
+                if name in (group["GroupId"], group["GroupName"]) and vpc_id in (None, group.get("VpcId"))
+            ]
+            if len(found) != 1:
+                known = sorted(group["GroupName"] for group in groups if vpc_id in (None, group.get("VpcId")))
+                raise ConfigError(field, name, f"it must be exactly one of the security groups {known} or an sg- id")
+            ids += found
+        return ids

@@ -1,0 +1,104 @@
+"""Amazon DynamoDB: the table of runs, and the lock of a target.
+
+One table, partition key ``pk`` (``refresh#<account>#<cluster>``), sort key ``sk`` (``lock`` or ``run#<moment>#<run id>``),
+time to live on ``expires_at`` (epoch seconds).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from aurora_ops.core.errors import AuroraOpsError, BusyError
+from aurora_ops.hooks.base import AwsHook
+
+_REFUSED = "ConditionalCheckFailed"
+
+
+def _written(item: dict[str, Any]) -> dict[str, Any]:
+    serializer = TypeSerializer()
+    return {key: serializer.serialize(_storable(value)) for key, value in item.items() if value is not None}
+
+
+def _storable(value: Any) -> Any:
+    """Turn floats into the decimals that DynamoDB takes, however deep they are."""
+    if isinstance(value, float):
+        return Decimal(str(round(value, 3)))
+    if isinstance(value, dict):
+        return {key: _storable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_storable(inner) for inner in value]
+    return value
+
+
+class RunsHook(AwsHook):
+    """Run records and locks of one account and region."""
+
+    service = "dynamodb"
+
+    def table_status(self, table: str) -> str:
+        """Tell the status of a table (``DescribeTable``).
+
+        :raises MissingError: there is no such table.
+        """
+        return str(self.call("describe_table", TableName=table)["Table"]["TableStatus"])
+
+    def put(self, table: str, item: dict[str, Any]) -> None:
+        """Write an item whole, over what is there."""
+        self.call("put_item", TableName=table, Item=_written(item))
+
+    def find(self, table: str, pk: str, sk: str) -> dict[str, Any] | None:
+        """Read an item, strongly consistent."""
+        key = _written({"pk": pk, "sk": sk})
+        raw = self.call("get_item", TableName=table, Key=key, ConsistentRead=True).get("Item")
+        deserializer = TypeDeserializer()
+        return {name: deserializer.deserialize(value) for name, value in raw.items()} if raw else None
+
+    def take_lock(self, table: str, pk: str, *, holder: str, now: float, expires_at: float) -> None:
+        """Take a target's lock, or keep it where the holder has it already.
+
+        :param table: table of runs.
+        :param pk: the target.
+        :param holder: the run.
+        :param now: epoch seconds; a lock that ended before is void.
+        :param expires_at: epoch seconds at which this one ends.
+        :raises BusyError: another run has it.
+        """
+        item = {"pk": pk, "sk": "lock", "holder": holder, "taken_at": int(now), "expires_at": int(expires_at)}
+        try:
+            self.call(
+                "put_item",
+                TableName=table,
+                Item=_written(item),
+                ConditionExpression="attribute_not_exists(pk) OR expires_at < :now OR holder = :holder",
+                ExpressionAttributeValues=_written({":now": int(now), ":holder": holder}),
+            )
+        except AuroraOpsError as exc:
+            if _REFUSED not in str(exc):
+                raise
+            held = self.find(table, pk, "lock") or {}
+            raise BusyError(
+                f"{pk} is being refreshed by {held.get('holder', 'another run')}; wait for it to end. If that run is dead, "
+                f"its lock ends by itself at epoch {held.get('expires_at', '?')}, or delete the item pk={pk} sk=lock"
+            ) from exc
+
+    def release_lock(self, table: str, pk: str, holder: str) -> bool:
+        """Give a target's lock back; the lock of another holder is left alone.
+
+        :return: whether this holder had it.
+        """
+        try:
+            self.call(
+                "delete_item",
+                TableName=table,
+                Key=_written({"pk": pk, "sk": "lock"}),
+                ConditionExpression="holder = :holder",
+                ExpressionAttributeValues=_written({":holder": holder}),
+            )
+        except AuroraOpsError as exc:
+            if _REFUSED not in str(exc):
+                raise
+            return False
+        return True

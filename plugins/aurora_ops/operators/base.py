@@ -1,0 +1,150 @@
+"""What every operator here shares: the account it acts in, how it waits, and what it tells of itself."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from airflow.sdk import BaseOperator, Context
+
+from aurora_ops.core import errors
+from aurora_ops.core.timing import Timing
+from aurora_ops.core.wait import Wait
+from aurora_ops.hooks.base import AwsHook, Look
+from aurora_ops.triggers.wait import WaitTrigger
+
+HookT = TypeVar("HookT", bound=AwsHook)
+Result = dict[str, Any]
+
+TIMING_KEY, ERROR_KEY = "timing", "error"
+_MOST_PASSES = 40
+_GRACE_S = 600
+
+
+class RefreshOperator(BaseOperator, Generic[HookT]):
+    """Bring one resource to a goal, in passes.
+
+    A pass (``take_pass``) looks at the resource. Goal reached: it returns the result. Otherwise it makes the one call that
+    leads towards the goal and returns ``wait_until(...)``, after which the next pass looks again. Nothing is remembered
+    between passes, so a retry, a cleared task and a killed worker all do the same thing.
+
+    Beside its result a task leaves the XCom ``timing`` (spans of SQL, calls and waits) and, when it fails, ``error`` (its
+    message), from which the record of the run is written.
+
+    :param aws_conn_id: connection of the account to act in; it carries the role to assume.
+    :param region_name: region, where it is not the connection's own.
+    :param deferrable: wait in the triggerer (default) instead of in the worker.
+    """
+
+    hook_class: ClassVar[type[AwsHook]]
+    permissions: ClassVar[tuple[str, ...]]
+    template_fields: Sequence[str] = ("aws_conn_id", "region_name")
+    ui_color = "#eef4fb"
+
+    def __init__(
+        self, *, aws_conn_id: str, region_name: str | None = None, deferrable: bool = True, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("multiple_outputs", True)
+        super().__init__(**kwargs)
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.deferrable = deferrable
+
+    @cached_property
+    def hook(self) -> HookT:
+        """AWS API of the account in ``aws_conn_id``."""
+        return cast("HookT", self.hook_class(self.aws_conn_id, self.region_name))
+
+    @cached_property
+    def timing(self) -> Timing:
+        """Where the time of this try goes."""
+        return Timing()
+
+    @abstractmethod
+    def take_pass(self, context: Context) -> Result:
+        """Look; return the result, or make one call and ``return self.wait_until(...)``."""
+
+    def execute(self, context: Context) -> Result:
+        """Take passes until the goal is reached or a wait is handed to the triggerer."""
+        return self._accounted(context)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Result:
+        """Go on after a wait.
+
+        :param context: Airflow's context.
+        :param event: what the trigger saw.
+        """
+        earlier = context["ti"].xcom_pull(task_ids=self.task_id, key=TIMING_KEY, map_indexes=context["ti"].map_index)
+        if earlier:
+            self.timing.spans = list(earlier["spans"])
+            self.timing.add("aws_wait", event["message"][:80], earlier["deferred_at"], event.get("at", time.time()))
+        return self._accounted(context, event)
+
+    def wait_until(self, until: Wait, context: Context, hook: AwsHook | None = None) -> Result:
+        """Wait, then take the next pass. The only way to wait in this package.
+
+        The state is looked at once before a slot in the triggerer is asked for: a deferral costs about 3 s.
+
+        :param until: what to wait for.
+        :param context: Airflow's context.
+        :param hook: the service to look at, where it is not the operator's own.
+        """
+        hook = hook or self.hook
+        if hook.look(until) is Look.REACHED:
+            return self._next_pass(context)
+        if not self.deferrable:
+            self._wait_here(until, hook)
+            return self._next_pass(context)
+        self.log.info("waiting for %s %s, at most %d s", until.waiter, until.args, until.within_s)
+        self._deferred_at = time.time()
+        self.defer(
+            trigger=WaitTrigger(
+                service=hook.service, until=until.as_json(), aws_conn_id=self.aws_conn_id, region_name=self.region_name
+            ),
+            method_name="resume",
+            timeout=timedelta(seconds=until.within_s + _GRACE_S),
+        )
+        raise AssertionError("defer() does not return")
+
+    _deferred_at: float | None = None
+    _passes = 0
+
+    def _next_pass(self, context: Context) -> Result:
+        self._passes += 1
+        if self._passes > _MOST_PASSES:
+            raise errors.StateError(
+                f"{self.task_id}: {_MOST_PASSES} passes did not reach the goal; a waiter and the goal disagree"
+            )
+        return self.take_pass(context)
+
+    def _wait_here(self, until: Wait, hook: AwsHook) -> None:
+        with self.timing.span("aws_wait_in_worker", until.waiter):
+            for _ in range(until.attempts):
+                time.sleep(until.interval_s)  # noqa: TID251 - this is the wait that others are told to use
+                if hook.look(until) is Look.REACHED:
+                    return
+        raise errors.WaitTimeoutError(f"{until.waiter} {until.args}: not within {until.within_s} s")
+
+    def _accounted(self, context: Context, event: dict[str, Any] | None = None) -> Result:
+        """Take a pass and leave behind where its time went and, if it failed, why."""
+        started = time.time()
+        try:
+            if event is not None and event["status"] == "timeout":
+                raise errors.WaitTimeoutError(event["message"])
+            if event is not None and event["status"] != "success":
+                raise errors.WaitFailedError(event["message"])
+            return self._next_pass(context)
+        except errors.AuroraOpsError as exc:
+            self._push(context, ERROR_KEY, str(exc)[:2000])
+            raise
+        finally:
+            self.timing.add("api", self.task_id, started, time.time())
+            self._push(context, TIMING_KEY, {"spans": self.timing.spans, "deferred_at": self._deferred_at})
+
+    def _push(self, context: Context, key: str, value: Any) -> None:
+        if "ti" in context:
+            context["ti"].xcom_push(key=key, value=value)

@@ -1,0 +1,52 @@
+"""Publishing where the database is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from airflow.sdk import Context
+
+from aurora_ops.hooks.parameters import ParametersHook
+from aurora_ops.hooks.rds import RdsHook
+from aurora_ops.operators.base import Result
+from aurora_ops.operators.clusters import PUBLISHED_TAG, ClusterOperator
+
+
+class PublishClusterOperator(ClusterOperator):
+    """Write a cluster's endpoint where applications look, and tag it with what it holds.
+
+    The AWS operations are ``ssm:PutParameter`` and ``rds:AddTagsToResource``.
+
+    :param parameter: SSM parameter; ``None`` writes none (templated).
+    :param run_key: names the run that made it (templated).
+    :param snapshot_id: source snapshot of its data (templated).
+    :return: ``{"cluster_id", "endpoint", "parameter"}``.
+    """
+
+    permissions: ClassVar[tuple[str, ...]] = (
+        "rds:DescribeDBClusters",
+        "rds:AddTagsToResource",
+        "ssm:GetParameter",
+        "ssm:PutParameter",
+    )
+    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "parameter", "run_key", "snapshot_id")
+
+    def __init__(self, *, parameter: str | None, run_key: str, snapshot_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parameter = parameter
+        self.run_key = run_key
+        self.snapshot_id = snapshot_id
+
+    def take_pass(self, context: Context) -> Result:
+        """Write what differs."""
+        hook: RdsHook = self.hook
+        cluster = hook.require_cluster(self.cluster_id)
+        wanted = {PUBLISHED_TAG: self.run_key, "aurora-ops:snapshot": self.snapshot_id}
+        if any(cluster.tags.get(key) != value for key, value in wanted.items()):
+            hook.set_tags(cluster.arn, wanted)
+        if self.parameter:
+            parameters = ParametersHook(self.aws_conn_id, self.region_name)
+            if parameters.find(self.parameter) != cluster.endpoint:
+                parameters.put(self.parameter, cluster.endpoint)
+        return {"cluster_id": cluster.cluster_id, "endpoint": cluster.endpoint, "parameter": self.parameter}

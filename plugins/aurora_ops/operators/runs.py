@@ -1,0 +1,187 @@
+"""The run itself: its lock, its record, its announcement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
+
+from aurora_ops.core import run_record
+from aurora_ops.core.errors import PermanentError
+from aurora_ops.hooks.runs import RunsHook
+from aurora_ops.hooks.topics import TopicsHook
+from aurora_ops.operators.base import ERROR_KEY, TIMING_KEY, RefreshOperator, Result
+
+
+class RunOperator(RefreshOperator[RunsHook]):
+    """What the operators of a run share.
+
+    :param table: table of runs.
+    :param target_key: the target, ``refresh#<account>#<cluster>`` (templated).
+    """
+
+    hook_class = RunsHook
+    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "target_key")
+
+    def __init__(self, *, table: str, target_key: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.target_key = target_key
+
+    @staticmethod
+    def holder(context: Context) -> str:
+        """Name the run, as lock and record do."""
+        dag_run = context["dag_run"]
+        return f"{dag_run.dag_id}/{dag_run.run_id}"
+
+
+class TakeLockOperator(RunOperator):
+    """Take the lock of a target, so that one refresh of it runs at a time.
+
+    A conditional ``PutItem`` with a lease: a run that died does not lock its target for ever, and the same run finds its own lock.
+
+    :param lease_h: hours after which the lock is void.
+    :return: ``{"target_key", "holder"}``.
+    :raises PermanentError: another run has it; nothing was changed.
+    """
+
+    permissions: ClassVar[tuple[str, ...]] = ("dynamodb:PutItem", "dynamodb:GetItem")
+
+    def __init__(self, *, lease_h: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lease_h = lease_h
+
+    def take_pass(self, context: Context) -> Result:
+        """Take it or refuse."""
+        if not self.target_key:
+            raise PermanentError("there is no target to lock; the check before the run has not named one")
+        now = datetime.now(UTC).timestamp()
+        holder = self.holder(context)
+        self.hook.take_lock(self.table, self.target_key, holder=holder, now=now, expires_at=now + self.lease_h * 3600)
+        return {"target_key": self.target_key, "holder": holder}
+
+
+class ReleaseLockOperator(RunOperator):
+    """Give the lock of a target back; the lock of another run is left alone.
+
+    :return: ``{"released": bool}``.
+    """
+
+    permissions: ClassVar[tuple[str, ...]] = ("dynamodb:DeleteItem",)
+
+    def take_pass(self, context: Context) -> Result:
+        """Release what is this run's."""
+        released = bool(self.target_key) and self.hook.release_lock(
+            self.table, str(self.target_key), self.holder(context)
+        )
+        return {"released": released}
+
+
+class RecordRunOperator(RunOperator):
+    """Write down how a run went and announce it, whatever happened.
+
+    The record (DynamoDB ``PutItem``) has who, what, when, each step with its state and time, warnings, cause of failure,
+    RPO and RTO; the announcement (SNS ``Publish``) has the outcome, the step that failed, its cause and the duration. A step
+    that belongs to cleaning up is best effort: its failure is a warning. Both are tried even if one of them fails.
+
+    :param topic_arn: topic to announce to; ``None`` announces nothing.
+    :param environment: environment of the run.
+    :param plan_task: task whose result is the plan.
+    :param snapshot_task: task that took or adopted the source snapshot.
+    :param best_effort: prefixes of task ids whose failure is a warning.
+    :param compensation: task ids whose success means that a failed switch was undone.
+    :param keep_days: days until the record expires.
+    :return: ``{"outcome", "pk", "sk", "warnings"}``.
+    """
+
+    permissions: ClassVar[tuple[str, ...]] = ("dynamodb:PutItem", "sns:Publish")
+
+    def __init__(
+        self,
+        *,
+        environment: str,
+        plan_task: str,
+        snapshot_task: str,
+        topic_arn: str | None,
+        best_effort: Sequence[str],
+        compensation: Sequence[str],
+        keep_days: int,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+        self.plan_task = plan_task
+        self.snapshot_task = snapshot_task
+        self.topic_arn = topic_arn
+        self.best_effort = tuple(best_effort)
+        self.compensation = tuple(compensation)
+        self.keep_days = keep_days
+
+    def take_pass(self, context: Context) -> Result:
+        """Collect, write, announce."""
+        if self._refused_in_person(context):
+            raise AirflowSkipException(
+                "refused before anything was changed, and whoever asked sees why; nothing to record"
+            )
+        record = self._collect(context)
+        problem: Exception | None = None
+        try:
+            self.hook.put(self.table, record)
+        except Exception as exc:  # noqa: BLE001 - the announcement must go out; raised below
+            problem = exc
+        if self.topic_arn:
+            topics = TopicsHook(self.aws_conn_id, self.region_name)
+            topics.publish(self.topic_arn, run_record.subject(record), json.dumps(record, indent=2, default=str))
+        if problem is not None:
+            raise problem
+        return {key: record[key] for key in ("outcome", "pk", "sk", "warnings")}
+
+    def _refused_in_person(self, context: Context) -> bool:
+        """Tell whether the check refused what a person typed: then AWS is not touched at all."""
+        dag_run = context["dag_run"]
+        states = context["ti"].get_task_states(
+            dag_id=dag_run.dag_id, run_ids=[dag_run.run_id], task_ids=[self.plan_task]
+        )
+        refused = str(states.get(dag_run.run_id, {}).get(self.plan_task)) == "failed"
+        return refused and str(dag_run.run_type) == "manual"
+
+    def _collect(self, context: Context) -> dict[str, Any]:
+        ti, dag_run = context["ti"], context["dag_run"]
+        states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
+        mine = {task_id: state for task_id, state in states.items() if task_id != self.task_id}
+        timings = self._pulled(context, mine, TIMING_KEY)
+        causes = self._pulled(context, mine, ERROR_KEY)
+        plan = dict(ti.xcom_pull(task_ids=self.plan_task) or {})
+        taken = ti.xcom_pull(task_ids=self.snapshot_task) or {}
+        plan["snapshot_created_at"] = taken.get("created_at") or plan.get("snapshot_created_at")
+        moment = dag_run.logical_date or dag_run.run_after
+        return run_record.build(
+            run=self.holder(context),
+            environment=self.environment,
+            target_key=self.target_key or f"refresh#{self.environment}",
+            moment=moment,
+            started=dag_run.start_date or moment,
+            ended=datetime.now(UTC),
+            triggered_by=str(getattr(dag_run, "triggering_user_name", None) or dag_run.run_type),
+            conf=dict(dag_run.conf or {}),
+            plan=plan,
+            states=mine,
+            timings=timings,
+            causes=causes,
+            best_effort=self.best_effort,
+            compensation=self.compensation,
+            keep_days=self.keep_days,
+        )
+
+    @staticmethod
+    def _pulled(context: Context, states: dict[str, Any], key: str) -> dict[str, Any]:
+        """Pull an XCom of every task that has one."""
+        ran = [
+            task_id for task_id, state in states.items() if state not in (None, "skipped", "upstream_failed", "removed")
+        ]
+        found = {task_id: context["ti"].xcom_pull(task_ids=task_id, key=key) for task_id in ran}
+        return {task_id: value for task_id, value in found.items() if value is not None}

@@ -1,0 +1,100 @@
+"""What every operator that speaks SQL to a cluster shares: where it logs in and as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from airflow.sdk import Context
+
+from aurora_ops.core.errors import MissingError, StateError
+from aurora_ops.core.masking import SCRATCH
+from aurora_ops.core.tables import quoted
+from aurora_ops.hooks.mysql import Login, MySqlHook
+from aurora_ops.hooks.rds import Cluster
+from aurora_ops.hooks.secrets import SecretsHook
+from aurora_ops.operators.base import Result
+from aurora_ops.operators.clusters import ClusterOperator
+
+SYSTEM_SCHEMAS = ("information_schema", "mysql", "performance_schema", "sys", SCRATCH)
+
+
+class SqlOperator(ClusterOperator):
+    """Work on the data of a cluster, logged in as its master user.
+
+    The password is read from the cluster's managed master secret at the moment it is needed and goes nowhere else.
+
+    :param secret_id: secret to log in with, where the master secret is not managed (templated).
+    :param tls_ca: file of certificate authorities that the server's certificate is checked against.
+    """
+
+    permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusters", "secretsmanager:GetSecretValue")
+    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "secret_id")
+
+    def __init__(self, *, secret_id: str | None = None, tls_ca: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.secret_id = secret_id
+        self.tls_ca = tls_ca
+
+    def take_pass(self, context: Context) -> Result:
+        """Work on an available cluster; others are errors, since nothing here makes one available."""
+        cluster = self.hook.require_cluster(self.cluster_id)
+        if cluster.status not in ("available", "backing-up", "modifying"):
+            raise StateError(f"cluster {self.cluster_id} is {cluster.status}; it must be available to run SQL on it")
+        return self.work(cluster, context)
+
+    def work(self, cluster: Cluster, context: Context) -> Result:
+        """Do what the operator is for."""
+        raise NotImplementedError
+
+    @property
+    def secrets(self) -> SecretsHook:
+        """Secrets of the account."""
+        return SecretsHook(self.aws_conn_id, self.region_name)
+
+    def master(self, cluster: Cluster) -> Login:
+        """Find the login of the master user.
+
+        :raises MissingError: no secret is managed and none is given.
+        """
+        return master_login(cluster, self.secrets, self.secret_id, self.tls_ca)
+
+    def connect(self, login: Login, *, raw: bool = False) -> MySqlHook:
+        """Build a connection whose time counts as this task's."""
+        return MySqlHook(login, timing=self.timing, raw=raw)
+
+
+def master_login(cluster: Cluster, secrets: SecretsHook, secret_id: str | None, tls_ca: str | None) -> Login:
+    """Find the login of a cluster's master user; see ``SqlOperator.master``."""
+    secret = secret_id or cluster.master_secret_arn
+    if not secret:
+        raise MissingError(
+            f"cluster {cluster.cluster_id} has no managed master secret and no secret_id is given; "
+            f"run db_enable_master_secret on it, or name a secret"
+        )
+    value = secrets.require_secret(secret)
+    return Login(cluster.endpoint, cluster.port, value["username"], value["password"], tls_ca)
+
+
+def user_tables(sql: MySqlHook) -> list[tuple[str, str]]:
+    """List the base tables of a server that are not its own: (schema, table)."""
+    marks = ", ".join(["%s"] * len(SYSTEM_SCHEMAS))
+    return [
+        (schema, name)
+        for schema, name in sql.rows(
+            "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES "  # noqa: S608 - only placeholders are joined
+            f"WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ({marks}) ORDER BY 1, 2",
+            SYSTEM_SCHEMAS,
+            what="list tables",
+        )
+    ]
+
+
+def count_rows(sql: MySqlHook, tables: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Count the rows of tables, exactly."""
+    return {
+        (schema, name): int(
+            sql.rows(f"SELECT COUNT(*) FROM {quoted(schema)}.{quoted(name)}", what=f"count {schema}.{name}")[0][0]  # noqa: S608
+        )
+        for schema, name in tables
+    }

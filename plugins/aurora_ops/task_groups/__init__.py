@@ -1,0 +1,1 @@
+"""Capabilities of several steps: one function each, which a DAG of its own and the refresh both use."""

@@ -1,0 +1,1 @@
+"""Task groups on Aurora clusters and their data."""

@@ -1,0 +1,90 @@
+"""Production's data made fit for others: masked with proof, its users replaced, the target's own tables put back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aurora_ops.core.settings import Environment
+from aurora_ops.operators.credentials import RotateMasterSecretOperator
+from aurora_ops.operators.masking import FingerprintColumnsOperator, MaskDatabaseOperator, ProveMaskOperator
+from aurora_ops.operators.tables import DumpTablesOperator, LoadTablesOperator
+from aurora_ops.operators.users import SetUsersOperator
+from aurora_ops.operators.verify import VerifyDatabaseOperator
+from aurora_ops.task_groups.typed import Outputs, group
+
+
+class Masked(NamedTuple):
+    """Tasks of the group that others refer to."""
+
+    dump: DumpTablesOperator
+    fingerprint: FingerprintColumnsOperator
+    users: SetUsersOperator
+    load: LoadTablesOperator
+    verified: VerifyDatabaseOperator
+
+
+def folders(sql_folder: Path, purpose: str, settings: Environment) -> list[str]:
+    """List the folders of SQL files of a purpose, one a schema."""
+    return [str(sql_folder / purpose / schema) for schema in settings.database.schemas]
+
+
+@group("mask")
+def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret_version: Any) -> Masked:
+    """Mask the temporary cluster and prove it, replace its users, load the kept tables, verify.
+
+    :param settings: settings of the environment.
+    :param plan: what was decided before.
+    :param sql_folder: ``include/sql``.
+    :param secret_version: version of the master secret that the salt is derived from; it is replaced afterwards.
+    """
+    target, database = settings.target, settings.database
+    at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+    sql: dict[str, Any] = {**at_target, "tls_ca": database.tls_ca}
+    masking: dict[str, Any] = {**sql, "cluster_id": plan["temporary_cluster"], "run_key": plan["run_key"]}
+    users = [user.model_dump() for user in database.users]
+
+    dump = DumpTablesOperator(
+        task_id="dump_kept_tables",
+        cluster_id=plan["target_cluster"],
+        tables=plan["keep_tables"],
+        bucket=database.keep_bucket,
+        prefix=plan["keep_prefix"],
+        **sql,
+    )
+    fingerprint = FingerprintColumnsOperator(task_id="fingerprint_columns", columns=plan["columns"], **masking)
+    mask = MaskDatabaseOperator(task_id="mask_database", folders=folders(sql_folder, "masking", settings), **masking)
+    prove = ProveMaskOperator(task_id="prove_mask", columns=plan["columns"], **masking)
+    rotate = RotateMasterSecretOperator(
+        task_id="rotate_master_secret",
+        cluster_id=plan["temporary_cluster"],
+        stale_version=secret_version,
+        **at_target,
+    )
+    set_users = SetUsersOperator(
+        task_id="set_users",
+        cluster_id=plan["temporary_cluster"],
+        run_key=plan["run_key"],
+        users=users,
+        serving_id=plan["target_cluster"],
+        serving_host=plan["serving_host"],
+        **sql,
+    )
+    load = LoadTablesOperator(
+        task_id="load_kept_tables",
+        cluster_id=plan["temporary_cluster"],
+        objects=Outputs(dump)["objects"],
+        bucket=database.keep_bucket,
+        **sql,
+    )
+    verify = VerifyDatabaseOperator(
+        task_id="verify_database",
+        cluster_id=plan["temporary_cluster"],
+        folders=folders(sql_folder, "validation", settings),
+        users=users,
+        kept_rows=Outputs(dump)["rows"],
+        versions=Outputs(set_users)["versions"],
+        **sql,
+    )
+    fingerprint >> mask >> prove >> rotate >> set_users >> load >> verify
+    return Masked(dump, fingerprint, set_users, load, verify)

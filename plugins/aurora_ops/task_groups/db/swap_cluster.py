@@ -1,0 +1,72 @@
+"""Two clusters change names, and change back if anything goes wrong."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from airflow.sdk import TriggerRule
+
+from aurora_ops.core.settings import Environment
+from aurora_ops.operators.clusters import ModifyClusterOperator, RenameClusterOperator, RestoreNamesOperator
+from aurora_ops.operators.credentials import MoveSecretsOperator, RestoreSecretsOperator
+from aurora_ops.operators.verify import VerifyServingOperator
+from aurora_ops.task_groups.typed import Outputs, group
+
+
+class Swapped(NamedTuple):
+    """Tasks of the group that others refer to."""
+
+    first: ModifyClusterOperator
+    rename_live: RenameClusterOperator
+    verified: VerifyServingOperator
+    undone: RestoreSecretsOperator
+
+
+@group("switch")
+def swap_cluster(settings: Environment, plan: Outputs, resource_id: Any, versions: Any) -> Swapped:
+    """Let the restored cluster serve under the live one's name; on any failure the live one serves again.
+
+    :param settings: settings of the environment.
+    :param plan: what was decided before.
+    :param resource_id: ``DbClusterResourceId`` of the restored cluster.
+    :param versions: secrets that become current with the swap.
+    """
+    target = settings.target
+    at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+
+    open_network = ModifyClusterOperator(
+        task_id="open_network",
+        cluster_id=plan["temporary_cluster"],
+        security_groups=plan["security_groups"],
+        deletion_protection=target.deletion_protection,
+        **at_target,
+    )
+    rename_live = RenameClusterOperator(
+        task_id="rename_live", cluster_id=plan["old_cluster"], resource_id=plan["live_resource_id"], **at_target
+    )
+    rename_restored = RenameClusterOperator(
+        task_id="rename_restored", cluster_id=plan["target_cluster"], resource_id=resource_id, **at_target
+    )
+    move_secrets = MoveSecretsOperator(task_id="move_secrets", versions=versions, **at_target)
+    verify = VerifyServingOperator(
+        task_id="verify_serving",
+        cluster_id=plan["target_cluster"],
+        resource_id=resource_id,
+        users=[user.model_dump() for user in settings.database.users],
+        tls_ca=settings.database.tls_ca,
+        **at_target,
+    )
+    undo_rename = RestoreNamesOperator(
+        task_id="undo_rename",
+        cluster_id=plan["target_cluster"],
+        resource_id=plan["live_resource_id"],
+        aside_id=plan["temporary_cluster"],
+        trigger_rule=TriggerRule.ONE_FAILED,
+        **at_target,
+    )
+    undo_secrets = RestoreSecretsOperator(task_id="undo_secrets", versions=versions, **at_target)
+
+    open_network >> rename_live >> rename_restored >> move_secrets >> verify
+    undo_rename.set_upstream([rename_live, rename_restored, move_secrets, verify])
+    undo_rename >> undo_secrets
+    return Swapped(open_network, rename_live, verify, undo_secrets)

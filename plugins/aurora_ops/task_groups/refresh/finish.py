@@ -1,0 +1,136 @@
+"""The end of a refresh: where it is is published, what it needed is removed, how it went is written down."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from airflow.sdk import BaseOperator
+
+from aurora_ops.core.settings import Environment
+from aurora_ops.operators.clusters import DeleteClusterOperator, RetireClusterOperator
+from aurora_ops.operators.publish import PublishClusterOperator
+from aurora_ops.operators.runs import RecordRunOperator, ReleaseLockOperator
+from aurora_ops.operators.snapshots import DeleteSnapshotOperator, RevokeShareOperator
+from aurora_ops.operators.tables import DeleteObjectsOperator
+from aurora_ops.task_groups.typed import Outputs, group
+
+PLAN_TASK = "prepare.check"
+SNAPSHOT_TASK = "source.take_snapshot"
+BEST_EFFORT = ("clean_up.",)
+COMPENSATION = ("switch.undo_rename",)
+
+
+@group("publish")
+def publish(settings: Environment, plan: Outputs, snapshot_id: Any) -> PublishClusterOperator:
+    """Publish where the refreshed database is.
+
+    :param settings: settings of the environment.
+    :param plan: what was decided before.
+    :param snapshot_id: source snapshot of its data.
+    """
+    return PublishClusterOperator(
+        task_id="publish_cluster",
+        cluster_id=plan["target_cluster"],
+        parameter=settings.target.endpoint_parameter,
+        run_key=plan["run_key"],
+        snapshot_id=snapshot_id,
+        aws_conn_id=settings.target.aws_conn_id,
+        region_name=settings.target.region,
+    )
+
+
+class CleanUp(NamedTuple):
+    """Teardown tasks, each to be placed after what it undoes or removes."""
+
+    retire_old: RetireClusterOperator
+    revoke: RevokeShareOperator
+    delete_copy: DeleteSnapshotOperator
+    delete_kept: DeleteObjectsOperator
+    delete_temporary: DeleteClusterOperator
+    all: list[BaseOperator]
+
+
+@group("clean_up")
+def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any) -> CleanUp:
+    """Remove what the refresh needed. Teardown tasks: they run whatever happened, and cannot fail a refresh that succeeded.
+
+    :param settings: settings of the environment.
+    :param plan: what was decided before.
+    :param shared_snapshot_id: snapshot of the source that was shared.
+    """
+    source, target = settings.source, settings.target
+    at_source: dict[str, Any] = {"aws_conn_id": source.aws_conn_id, "region_name": source.region}
+    at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+
+    retire = RetireClusterOperator(
+        task_id="retire_old_cluster",
+        cluster_id=plan["old_cluster"],
+        policy=plan["old_cluster_policy"],
+        successor_id=plan["target_cluster"],
+        published_run=plan["run_key"],
+        **at_target,
+    )
+    revoke = RevokeShareOperator(
+        task_id="revoke_share", snapshot_id=shared_snapshot_id, account_id=target.account_id, **at_source
+    )
+    delete_rekeyed, delete_fresh = (
+        DeleteSnapshotOperator(task_id=f"delete_{name}_snapshot", snapshot_id=plan[f"{name}_snapshot_id"], **at_source)
+        for name in ("rekeyed", "fresh")
+    )
+    delete_copy = DeleteSnapshotOperator(
+        task_id="delete_copied_snapshot", snapshot_id=plan["copy_snapshot_id"], **at_target
+    )
+    delete_kept = DeleteObjectsOperator(
+        task_id="delete_kept_tables", bucket=settings.database.keep_bucket, prefix=plan["keep_prefix"], **at_target
+    )
+    delete_temporary = DeleteClusterOperator(
+        task_id="delete_temporary_cluster",
+        cluster_id=None if settings.safety.keep_failed_cluster else plan["temporary_cluster"],
+        only_run=plan["run_key"],
+        **at_target,
+    )
+    revoke >> [delete_rekeyed, delete_fresh]
+    tasks: list[BaseOperator] = [
+        retire,
+        revoke,
+        delete_rekeyed,
+        delete_fresh,
+        delete_copy,
+        delete_kept,
+        delete_temporary,
+    ]
+    for task in tasks:
+        task.as_teardown()
+    return CleanUp(retire, revoke, delete_copy, delete_kept, delete_temporary, tasks)
+
+
+@group("record")
+def record(settings: Environment, plan: Outputs) -> tuple[RecordRunOperator, ReleaseLockOperator]:
+    """Write the run down, announce it, and give the lock back; always.
+
+    :param settings: settings of the environment.
+    :param plan: what was decided before.
+    """
+    orchestrator = settings.orchestrator
+    at_home: dict[str, Any] = {
+        "aws_conn_id": orchestrator.aws_conn_id,
+        "region_name": orchestrator.region,
+        "table": orchestrator.runs_table,
+        "target_key": plan["target_key"],
+    }
+    write = RecordRunOperator(
+        task_id="record_run",
+        environment=settings.environment,
+        plan_task=PLAN_TASK,
+        snapshot_task=SNAPSHOT_TASK,
+        topic_arn=orchestrator.topic_arn,
+        best_effort=BEST_EFFORT,
+        compensation=COMPENSATION,
+        keep_days=orchestrator.records_kept_days,
+        **at_home,
+    )
+    release = ReleaseLockOperator(task_id="release_lock", **at_home)
+    write >> release
+    for task in (write, release):
+        task.as_teardown()
+    return write, release

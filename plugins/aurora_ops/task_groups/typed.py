@@ -1,0 +1,33 @@
+"""Task groups and task outputs as a type checker should see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from airflow.sdk import BaseOperator, task_group
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def group(group_id: str) -> Callable[[Function], Function]:
+    """Make a function that places tasks a task group; what it returns, tasks to refer to, is handed on as it is.
+
+    :param group_id: prefix of its task ids.
+    """
+    return cast("Callable[[Function], Function]", task_group(group_id=group_id))
+
+
+class Outputs:
+    """Values that a task will have returned, by key; each is filled in when the task that is given it runs.
+
+    Typed as ``Any`` because an operator's parameter takes either a value or one of these.
+
+    :param task: the task.
+    """
+
+    def __init__(self, task: BaseOperator) -> None:
+        self.task = task
+
+    def __getitem__(self, key: str) -> Any:
+        return cast("Any", self.task.output)[key]
