@@ -9,7 +9,7 @@ PY := .venv/bin/python
 RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit lint format requirements up down status clean ci
+.PHONY: help install demo test test-unit lint format docs requirements up down status clean ci
 
 help: ## show this
 	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
@@ -28,15 +28,19 @@ test: install lint ## check the code and run every test that needs no AWS accoun
 test-unit: install ## the tests that start nothing
 	@$(RUN) $(PY) -m pytest -m "not aws and not local" --ignore=tests/local $(PYTEST_ARGS)
 
-lint: install ## ruff, mypy, layers
+lint: install ## ruff, mypy, layers, generated pages
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack
 	@$(RUN) PYTHONPATH=plugins .venv/bin/lint-imports
+	@$(RUN) PYTHONPATH=plugins $(PY) docs/generate.py --check
 
 format: install ## format the code and mend what ruff can
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
+
+docs: install ## write the generated pages of docs/reference
+	@$(RUN) PYTHONPATH=plugins $(PY) docs/generate.py
 
 requirements: install ## pin requirements.in anew (REQ_ARGS=--upgrade for the newest)
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \

@@ -43,7 +43,7 @@ def demo(config: StackConfig) -> int:
             good = _show(stack, progress)
             if not os.environ.get("DEMO_EXIT"):
                 progress.say(f"\nAirflow: {config.airflow_url}   (no login; stays up until Ctrl-C)")
-                progress.say(f"AWS:     {config.cloud_url}   (`.venv/bin/python -m localcloud status` shows accounts)")
+                progress.say(f"AWS:     {config.cloud_url}   (`{_status_command(config)}` shows accounts)")
                 stack.stay()
     except KeyboardInterrupt:
         progress.say("\nstopped")
@@ -105,6 +105,13 @@ def _show(stack: Stack, progress: Progress) -> bool:
     holds = all(proof.holds for proof in found)
     progress.say(f"\n{'every proof holds' if holds else 'NOT every proof holds'}")
     return holds
+
+
+def _status_command(config: StackConfig) -> str:
+    """Return the command that shows the accounts, with the ports that are not the usual ones."""
+    ports = {"LOCALCLOUD_PORT": (config.cloud_port, 5566), "LOCALCLOUD_DB_PORT": (config.db_port, 13306)}
+    unusual = [f"{name}={port} " for name, (port, usual) in ports.items() if port != usual]
+    return f"{''.join(unusual)}.venv/bin/python -m localcloud status"
 
 
 def _split(stack: Stack, run: Run) -> timings.Split:

@@ -51,7 +51,6 @@ class Postgres:
         self.log = logs / "postgres.log"
         self.pids = pids
         self.user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-        self.home = home
         self.runtime = private_folder(home, shared=self.user is not None)
         self.sockets = self.runtime / "s"
         self.data = (self.runtime if self.user is not None else home) / "postgres"
@@ -67,7 +66,7 @@ class Postgres:
         :raises PostgresError: it does not start; the end of its log is in the message.
         """
         require_named_user()
-        self.runtime = private_folder(self.home, shared=self.user is not None)
+        make_private(self.runtime, shared=self.user is not None)
         binaries = self._binaries()
         self._private(self.sockets)
         fresh = not (self.data / "PG_VERSION").exists()
@@ -203,25 +202,32 @@ def require_named_user() -> None:
 
 
 def private_folder(home: Path, *, shared: bool) -> Path:
-    """Make the short folder of ``home`` in the temp directory: a Unix socket's path may have 107 characters at most.
+    """Return the folder of ``home`` in the temp directory; a Unix socket's path may have 107 characters at most.
 
-    :param shared: others may pass through it (``nobody`` must), but not list it.
-    :raises PostgresError: no temp directory can be passed by everyone, or the folder belongs to someone else.
+    :param shared: others must be able to pass through it.
+    :raises PostgresError: there is no such temp directory.
     """
     name = f"aurora-ops-{os.geteuid()}-{hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:10]}"
-    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108  ownership is checked below
+    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108  see make_private
         folder = Path(base).resolve() / name
-        if len(str(folder)) > 80 or not _passable(folder.parent, by_all=shared):
-            continue
-        folder.mkdir(mode=0o700, exist_ok=True)
-        seen = folder.lstat()
-        if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid():
-            raise PostgresError(f"{folder} is not a folder of this user; remove it")
-        folder.chmod(0o711 if shared else 0o700)
-        return folder
+        if len(str(folder)) <= 80 and _passable(folder.parent, by_all=shared):
+            return folder
     raise PostgresError(
         "no temp directory is short enough and open to the user `nobody`; set TMPDIR to one, such as /tmp"
     )
+
+
+def make_private(folder: Path, *, shared: bool) -> None:
+    """Make a folder whose name anyone can guess, in a place where anyone may make folders.
+
+    :param shared: others may pass through it (``nobody`` must), but not list it.
+    :raises PostgresError: it is there and belongs to someone else.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    seen = folder.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.geteuid():
+        raise PostgresError(f"{folder} is not a folder of this user; remove it")
+    folder.chmod(0o711 if shared else 0o700)
 
 
 def _passable(folder: Path, *, by_all: bool) -> bool:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -56,6 +57,7 @@ class Stack:
         self.postgres = Postgres(config.home, logs=config.logs, pids=config.pids)
         self._lock: int | None = None
         self._cloud: process.Child | None = None
+        self._guard: socket.socket | None = None
 
     # Starting ---------------------------------------------------------------------------------------------------------
 
@@ -74,10 +76,31 @@ class Stack:
                 f"a stack already runs in {self.config.home} ({describe(self.config)}); end it with `make down`"
             ) from None
         self._lock = lock
+        self._guard = self._hold_db_port()
         if ended := process.sweep(self.config.pids, self.config.home):
             self.say(f"ended what an earlier stack left behind: {', '.join(ended)}")
         process.record("stack", os.getpid(), self.config.pids)
         (self.config.pids / "ready.json").unlink(missing_ok=True)
+
+    def _hold_db_port(self) -> socket.socket | None:
+        """Listen on 127.0.0.1 at the databases' port, which no endpoint uses, so that another stack chooses another.
+
+        Two stacks give a cluster's endpoint the same address; only the port keeps them apart.
+
+        :raises StackError: the port was taken since it was chosen.
+        """
+        if not self.config.localcloud:
+            return None
+        guard = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            guard.bind(("127.0.0.1", self.config.db_port))
+            guard.listen(1)
+        except OSError as error:
+            guard.close()
+            raise StackError(
+                f"port {self.config.db_port} has just been taken by another stack; run this again"
+            ) from error
+        return guard
 
     def start_cloud(self) -> None:
         """Start localcloud and wait until it answers."""
@@ -238,6 +261,9 @@ class Stack:
         process.sweep(self.config.pids, self.config.home, grace_s=3)
         (self.config.pids / "ready.json").unlink(missing_ok=True)
         (self.config.pids / "stack.json").unlink(missing_ok=True)
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

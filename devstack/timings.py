@@ -107,7 +107,7 @@ def split(
     :param tries: tries of all its tasks.
     :param upstream: see ``longest_path``.
     :param timings: task name to the value of its XCom ``timing``:
-        ``{"spans": [{"kind": ..., "start": epoch, "end": epoch}], "deferrals": n}``.
+        ``{"spans": [{"kind": ..., "start": epoch, "end": epoch}]}``; each deferral leaves one span ``aws_wait``.
     :raises ValueError: the run has not ended.
     """
     if run.started is None or run.ended is None:
@@ -124,7 +124,8 @@ def split(
     all_s = seconds(span for spans in by_kind.values() for span in spans)
     wall_s = run.ended - run.started
     path = longest_path(tries, upstream)
-    deferrals = sum(int(timings.get(task.name, {}).get("deferrals", 0)) for task in path)
+    on_path = [span for task in path for span in timings.get(task.name, {}).get("spans", ())]
+    deferrals = sum(span["kind"] == "aws_wait" for span in on_path)
     return Split(
         wall_s=wall_s,
         sql_s=sql_s,

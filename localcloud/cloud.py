@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from localcloud.faults import Faults
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeAlias
@@ -143,6 +145,8 @@ class Cloud:
         self._startup: list[Callable[[], None]] = []
         self._shutdown: list[Callable[[], None]] = []
         self._admin: dict[str, AdminOperation] = {}
+        self.faults = Faults()
+        self.faults.offer(self)
 
     def lock(self, service: str) -> threading.RLock:
         """Reentrant lock of a service, held while one of its calls is answered; whoever changes its state takes it.

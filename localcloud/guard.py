@@ -104,8 +104,15 @@ class Guard:
         else:
             # moto takes the account from this header; what the client sent under this name is overwritten.
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
-            with self._lock(service, action), self._cloud.calling(caller):
-                body = self._app(environ, answer)
+            fault = self._cloud.faults.strike(caller.account, service, action, parameters)
+            try:
+                if fault is not None:
+                    body = _error(environ, answer, service, fault.status, fault.code, fault.message)
+                else:
+                    with self._lock(service, action), self._cloud.calling(caller):
+                        body = self._app(environ, answer)
+            except NotImplementedError as lack:
+                body = _error(environ, answer, service, 501, "NotImplemented", str(lack))
         status, error, body = answer.outcome(body)
         self._cloud.recorder.add(
             Call(
@@ -220,9 +227,14 @@ def refuse(environ: dict[str, Any], start_response: StartResponse, service: str,
 
     :param reason: ``unknown``, ``expired`` or ``missing``.
     """
-    protocol = protocol_of(environ, service)
-    status, code, message = REFUSALS[protocol][reason]
-    content_type, body = error_body(protocol, code, message)
+    status, code, message = REFUSALS[protocol_of(environ, service)][reason]
+    return _error(environ, start_response, service, status, code, message)
+
+
+def _error(
+    environ: dict[str, Any], start_response: StartResponse, service: str, status: int, code: str, message: str
+) -> Iterable[bytes]:
+    content_type, body = error_body(protocol_of(environ, service), code, message)
     start_response(_status_line(status), [("Content-Type", content_type), ("x-amzn-ErrorType", code)])
     return [body]
 

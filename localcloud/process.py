@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -85,31 +85,33 @@ def until(condition: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
-def lock_home(config: CloudConfig) -> IO[str]:
-    """Take the home for this process, and write its id into the pid file. The lock ends with the process.
+def lock_home(config: CloudConfig) -> int:
+    """Take the home for this process, and write its id into the pid file.
 
-    The file is never removed: two processes could then each lock a file of this name.
+    The lock ends with the process and not before, so that whoever waits for it waits for the end of the process. The
+    file is never removed: two processes could then each lock a file of this name.
 
+    :return: descriptor of the locked file.
     :raises AlreadyRunningError: another process holds it.
     """
     config.home.mkdir(parents=True, exist_ok=True)
-    file = config.pid_file.open("a+")
+    # A descriptor, not a file object: that would be closed with its last reference.
+    descriptor = os.open(config.pid_file, os.O_RDWR | os.O_CREAT, 0o644)
 
     def locked() -> bool:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
     # Commands that look whether a server runs hold the lock for an instant.
     if not until(locked, 1):
-        file.close()
+        os.close(descriptor)
         raise AlreadyRunningError(f"localcloud already runs in {config.home}; python -m localcloud down ends it")
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
 
 
 def running_pid(config: CloudConfig) -> int | None:

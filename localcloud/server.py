@@ -29,6 +29,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Dispatcher(DomainDispatcherApplication):
+    """moto's choice of a service, which says so where there is none."""
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """Name of moto's backend.
+
+        :raises NotImplementedError: moto does not have the service; it would crash.
+        """
+        backend = super().get_backend_for_host(host)
+        if backend is None and host is not None:
+            raise NotImplementedError(f"localcloud has no service {host.split('.')[0]}")
+        return backend
+
+
 class _QuietHandler(MotoRequestHandler):
     """No access log: the recorder has every call."""
 
@@ -67,9 +81,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
     identities.create_airflow_user()
     identities.write_bootstrap(config.credentials_file)
     cloud.startup()
-    guard = Guard(
-        DomainDispatcherApplication(_service_app), cloud, lambda: {"pid": os.getpid(), "home": str(config.home)}
-    )
+    guard = Guard(Dispatcher(_service_app), cloud, lambda: {"pid": os.getpid(), "home": str(config.home)})
     return cloud, guard
 
 
@@ -119,7 +131,7 @@ def serve(config: CloudConfig) -> None:
     try:
         listener = bind(config.port)
     except PortInUseError:
-        home_lock.truncate(0)
+        os.ftruncate(home_lock, 0)
         raise
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -137,8 +149,7 @@ def serve(config: CloudConfig) -> None:
         cloud.shutdown()
         cloud.recorder.close()
         config.credentials_file.unlink(missing_ok=True)
-        # The lock itself ends with the process, so that whoever waits for it waits for the end of the process.
-        home_lock.truncate(0)
+        os.ftruncate(home_lock, 0)
         log.info("localcloud has stopped")
 
 

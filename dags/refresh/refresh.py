@@ -18,12 +18,13 @@ the run says what serves now. `clean_up.*` red: something is left behind and nam
 from __future__ import annotations
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import CronTriggerTimetable, dag
+from airflow.sdk import dag
 from aurora_ops.dagkit.defaults import DAG_DEFAULTS
 from aurora_ops.dagkit.environments import Configured, configured
 from aurora_ops.dagkit.paths import include
 from aurora_ops.dagkit.refresh_params import refresh_params
 from aurora_ops.dagkit.refused import refused_dag
+from aurora_ops.dagkit.schedules import nightly
 from aurora_ops.task_groups.db.mask_database import mask_database
 from aurora_ops.task_groups.db.obtain_snapshot import obtain_snapshot
 from aurora_ops.task_groups.db.restore_database import restore_database
@@ -55,7 +56,7 @@ def refresh(environment: Configured) -> None:
     @dag(
         **DAG_DEFAULTS,
         dag_id=f"refresh_{environment.name}",
-        schedule=CronTriggerTimetable(settings.schedule, timezone=settings.timezone) if settings.schedule else None,
+        schedule=nightly(settings),
         params=refresh_params(settings),
         doc_md=__doc__,
         tags=["refresh", environment.name],

@@ -123,10 +123,11 @@ class RdsMasterSecrets:
     ) -> MasterSecret:
         """See :class:`localcloud.cloud.MasterSecrets`."""
         assert self.lock is not None
-        if kms_key:
-            key = self.kms.resolve(account, region, kms_key)
-        else:
-            key = self.kms.default_key(account, region, "secretsmanager")
+        key = (
+            self.kms.resolve(account, region, kms_key)
+            if kms_key
+            else self.kms.default_key(account, region, "secretsmanager")
+        )
         with self.lock:
             secret = self._backend(account, region).create_managed_secret(
                 "rds",

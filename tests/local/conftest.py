@@ -5,6 +5,7 @@ Started at the first test that asks for it, in a folder and on ports of its own,
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import pytest
 
 from devstack import waiting
 from devstack.airflow_api import AirflowApi, Run
+from devstack.errors import StackError
 from devstack.settings import REPO, StackConfig, free_port, isolate_this_process
 from devstack.stack import Stack
 from localcloud.client import admin_client
@@ -93,10 +95,24 @@ class RunningStack:
 def stack() -> Iterator[RunningStack]:
     """The running stack; it ends with the session, and no process of it is left."""
     isolate_this_process()
-    home = REPO / ".local" / "test" / "stack"
+    running = claim_stack()
+    shutil.rmtree(running.config.airflow_home, ignore_errors=True)
+    running.postgres.delete()
+    with running.until_signal():
+        running.start_cloud()
+        running.start_postgres()
+        running.start_components()
+        running.seed()
+        running.wait_healthy()
+        yield RunningStack(running, CloudConfig.from_env(running.config.cloud_env()))
+    running.postgres.delete()
+
+
+def claim_stack() -> Stack:
+    """Return a stack that is ours: the first whose folder no other test session holds."""
     base = StackConfig.from_env()
     config = StackConfig(
-        home=home,
+        home=REPO / ".local" / "test" / "stack1",
         dags=REPO / "dags",
         plugins=REPO / "plugins",
         airflow_port=free_port(),
@@ -107,17 +123,14 @@ def stack() -> Iterator[RunningStack]:
         seed_rows=SEED_ROWS,
         mariadb_prefix=base.mariadb_prefix,
     )
-    running = Stack(config)
-    running.claim()
-    shutil.rmtree(config.airflow_home, ignore_errors=True)
-    running.postgres.delete()
-    with running.until_signal():
-        running.start_cloud()
-        running.start_postgres()
-        running.start_components()
-        running.seed()
-        running.wait_healthy()
-        yield RunningStack(running, CloudConfig.from_env(config.cloud_env()))
+    for number in range(1, 5):
+        stack = Stack(dataclasses.replace(config, home=config.home.with_name(f"stack{number}")))
+        try:
+            stack.claim()
+        except StackError:
+            continue
+        return stack
+    raise StackError("four test sessions run in this clone already; wait for one to end")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ Folder = Annotated[str, Field(pattern=r"^[0-9A-Za-z_$]{1,64}$")]
 
 
 def _cron(value: str) -> str:
-    if len(value.split()) != 5 or not croniter.is_valid(value):
+    if len(value.split()) != 5 or not croniter.is_valid(value):  # type: ignore[no-untyped-call]
         raise ValueError("write five cron fields: minute hour day month weekday, such as 0 2 * * *")
     return value
 
@@ -62,14 +62,16 @@ class Source(Section):
 class Serverless(Section):
     """Capacity of Aurora Serverless v2, in ACU."""
 
-    min_acu: float = Field(ge=0, le=256)
-    max_acu: float = Field(ge=0.5, le=256)
+    min_acu: float = Field(ge=0, le=256, description="lowest capacity")
+    max_acu: float = Field(ge=0.5, le=256, description="highest capacity")
 
 
 class Instances(Section):
     """The instances of the new cluster."""
 
-    instance_class: Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")] = Field(alias="class")
+    instance_class: Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")] = Field(
+        alias="class", description="class of the instances, such as db.r6g.large or db.serverless"
+    )
     readers: int = Field(0, ge=0, le=15, description="readers beside the writer")
     serverless: Serverless | None = None
 
@@ -87,7 +89,7 @@ class Target(Section):
         description="role behind the connection; it is granted the use of the source's key"
     )
     kms_key_id: str = Field(description="customer key of the new cluster")
-    subnet_group: str
+    subnet_group: str = Field(description="DB subnet group of the new cluster")
     isolation_security_groups: list[str] = Field(
         min_length=1, description="security groups (names or ids) while the data is not yet masked"
     )
@@ -96,10 +98,12 @@ class Target(Section):
     )
     parameter_group: str | None = Field(None, description="default: that of the cluster that is replaced")
     instances: Instances
-    backup_retention_days: int = Field(1, ge=1, le=35)
-    deletion_protection: bool = False
-    log_exports: list[Literal["audit", "error", "general", "slowquery"]] = Field(default_factory=list)
-    master_secret_kms_key_id: str | None = None
+    backup_retention_days: int = Field(1, ge=1, le=35, description="days automated backups of it are kept")
+    deletion_protection: bool = Field(False, description="whether AWS shall refuse to delete it once it serves")
+    log_exports: list[Literal["audit", "error", "general", "slowquery"]] = Field(
+        default_factory=list, description="logs published to CloudWatch"
+    )
+    master_secret_kms_key_id: str | None = Field(None, description="key of the managed master secret")
     s3_role_arn: str | None = Field(None, description="role for LOAD DATA FROM S3, attached to the new cluster")
     old_cluster: Literal["stop", "delete", "keep"] = Field(
         "stop", description="what becomes of the cluster that served before"
@@ -110,7 +114,7 @@ class Target(Section):
 class User(Section):
     """A database user that stays; every other one of production's is dropped."""
 
-    username: Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{1,32}$")]
+    username: Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{1,32}$", description="name of the database user")]
     secret: str = Field(description="secret in the target's account that holds its password")
     privileges: dict[Folder, list[Literal["SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE", "SHOW VIEW"]]] = Field(
         default_factory=dict, description="schema to privileges, for a user that production does not have"
@@ -122,32 +126,34 @@ class Database(Section):
     """What happens to the data on the way."""
 
     schemas: list[Folder] = Field(min_length=1, description="folders of include/sql/masking and validation")
-    keep_tables: list[Annotated[str, Field(pattern=TABLE_PATTERN)]] = Field(default_factory=list)
+    keep_tables: list[Annotated[str, Field(pattern=TABLE_PATTERN)]] = Field(
+        default_factory=list, description="tables of the target, schema.table, that survive the refresh as they are"
+    )
     sensitive_columns: list[Annotated[str, Field(pattern=COLUMN_PATTERN)]] = Field(
         default_factory=list, description="columns proven masked, beside those of columns.yaml"
     )
     keep_bucket: str | None = Field(None, description="bucket of the target's account for the tables that are kept")
-    users: list[User] = Field(default_factory=list)
+    users: list[User] = Field(default_factory=list, description="users that stay")
     tls_ca: str | None = Field(None, description="file of certificate authorities the server is checked against")
 
 
 class Orchestrator(Section):
     """Where runs are recorded and announced."""
 
-    aws_conn_id: str = "aws_orchestrator"
+    aws_conn_id: str = Field("aws_orchestrator", description="connection whose role records and announces")
     account_id: AccountId
     region: Region
-    runs_table: str
-    topic_arn: str | None = None
+    runs_table: str = Field(description="DynamoDB table, keys pk and sk, time to live on expires_at")
+    topic_arn: str | None = Field(None, description="SNS topic for announcements")
     lease_h: float = Field(12, gt=0, le=72, description="hours after which a dead run's lock is void")
-    records_kept_days: int = Field(365, ge=1)
+    records_kept_days: int = Field(365, ge=1, description="days until a record expires")
 
 
 class Safety(Section):
     """What must never be replaced, and what may."""
 
-    protected_accounts: list[AccountId] = Field(min_length=1)
-    allowed_clusters: list[Identifier] = Field(min_length=1)
+    protected_accounts: list[AccountId] = Field(min_length=1, description="accounts in which nothing is ever replaced")
+    allowed_clusters: list[Identifier] = Field(min_length=1, description="clusters that may be replaced")
     keep_failed_cluster: bool = Field(
         False, description="leave the temporary cluster of a failed run, unmasked data included, for study"
     )
@@ -156,9 +162,11 @@ class Safety(Section):
 class Environment(Section):
     """All settings of one environment."""
 
-    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
-    schedule: Annotated[str, AfterValidator(_cron)] | None = None
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$", description="the file's name")]
+    schedule: Annotated[str, AfterValidator(_cron)] | None = Field(
+        None, description="five cron fields; none: by hand only"
+    )
+    timezone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="IANA time zone of the schedule")
     source: Source
     target: Target
     database: Database

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
@@ -32,7 +32,6 @@ TASK_DEFAULTS: dict[str, Any] = {
 
 DAG_DEFAULTS: dict[str, Any] = {
     "default_args": TASK_DEFAULTS,
-    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "catchup": False,
     "max_active_runs": 1,
 }

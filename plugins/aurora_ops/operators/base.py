@@ -81,6 +81,7 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
         earlier = context["ti"].xcom_pull(task_ids=self.task_id, key=TIMING_KEY, map_indexes=context["ti"].map_index)
         if earlier:
             self.timing.spans = list(earlier["spans"])
+            self._deferrals = int(earlier["deferrals"])
             self.timing.add("aws_wait", event["message"][:80], earlier["deferred_at"], event.get("at", time.time()))
         return self._accounted(context, event)
 
@@ -101,6 +102,7 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
             return self._next_pass(context)
         self.log.info("waiting for %s %s, at most %d s", until.waiter, until.args, until.within_s)
         self._deferred_at = time.time()
+        self._deferrals += 1
         self.defer(
             trigger=WaitTrigger(
                 service=hook.service, until=until.as_json(), aws_conn_id=self.aws_conn_id, region_name=self.region_name
@@ -111,6 +113,7 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
         raise AssertionError("defer() does not return")
 
     _deferred_at: float | None = None
+    _deferrals = 0
     _passes = 0
 
     def _next_pass(self, context: Context) -> Result:
@@ -143,7 +146,11 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
             raise
         finally:
             self.timing.add("api", self.task_id, started, time.time())
-            self._push(context, TIMING_KEY, {"spans": self.timing.spans, "deferred_at": self._deferred_at})
+            self._push(
+                context,
+                TIMING_KEY,
+                {"spans": self.timing.spans, "deferrals": self._deferrals, "deferred_at": self._deferred_at},
+            )
 
     def _push(self, context: Context, key: str, value: Any) -> None:
         if "ti" in context:

@@ -13,7 +13,7 @@ from botocore.serialize import create_serializer
 
 from localcloud import client as clients
 from localcloud import policy
-from localcloud.accounts import ExpiredCredentialsError, Identities, Session, UnknownCredentialsError
+from localcloud.accounts import ExpiredCredentialsError, Identities, Session
 from localcloud.cloud import Caller
 from localcloud.names import (
     ACCOUNT_NAMES,
@@ -283,9 +283,13 @@ def test_admin_operation_needs_the_secret(cloud: LocalCloud) -> None:
     assert raised.value.code == 403
 
 
-def test_unknown_key_with_token_is_refused() -> None:
-    with pytest.raises(UnknownCredentialsError):
-        Identities().caller(AIRFLOW_ACCESS_KEY_ID, "a user has no token")
+def test_user_with_a_token_is_refused(cloud: LocalCloud) -> None:
+    client = clients.make_client(cloud.config, "sts", AIRFLOW_ACCESS_KEY_ID, "secret", "a user has no token")
+
+    with pytest.raises(ClientError) as raised:
+        client.get_caller_identity()
+
+    assert error_of(raised) == ("InvalidClientTokenId", 403)
 
 
 @pytest.mark.parametrize(

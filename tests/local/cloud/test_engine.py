@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,7 @@ import pymysql
 import pytest
 
 from localcloud.mariadb import binaries, server
-from localcloud.mariadb.engine import Engine, end_orphans
+from localcloud.mariadb.engine import Engine, _file_name, end_orphans
 from localcloud.mariadb.errors import EngineError, MariaDBNotFoundError
 from localcloud.mariadb.tls import Authority
 from localcloud.seed import shop
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 ADDRESSES = ("127.78.1.1", "127.78.1.2", "127.78.1.3")
 PASSWORD = 'it\'s 100% "secret"'
+FILLER_ROWS = 400_000
 SHOP_TABLES = (
     "SELECT table_name FROM information_schema.tables WHERE table_schema = 'shop' AND table_type = 'BASE TABLE'"
 )
@@ -321,13 +324,14 @@ def test_endpoint_is_verified_by_its_address(engine: Engine, cluster: Callable[.
 # --- snapshots
 
 
-def change_everything(engine: Engine, key: str) -> Callable[[threading.Event], None]:
-    """Rewrite all orders over and over: the load under which a careless copy does not start again."""
+def rewrite(engine: Engine, key: str) -> Callable[[threading.Event], None]:
+    """Change pages all over a large table, and let the server write them out at once: a careless copy mixes ages."""
 
     def work(stop: threading.Event) -> None:
         with engine.admin(key) as connection:
             while not stop.is_set():
-                rows(connection, "UPDATE shop.sessions SET user_agent = REVERSE(user_agent), email = REVERSE(email)")
+                first = random.randrange(FILLER_ROWS)
+                rows(connection, f"UPDATE load_test.filler SET v = v + 1 WHERE id BETWEEN {first} AND {first + 2000}")
 
     return work
 
@@ -345,7 +349,15 @@ def test_snapshot_under_heavy_writing_is_consistent(engine: Engine, cluster: Cal
     with engine.admin(key) as connection:
         shop.seed_production(connection, rows=20_000, passwords={})
     seeded = on(engine, key, "SELECT COUNT(*) FROM shop.orders")[0][0]
-    with in_background(visit(engine, key), threads=2), in_background(change_everything(engine, key)):
+    for statement in (
+        "CREATE DATABASE load_test",
+        "CREATE TABLE load_test.filler (id INT PRIMARY KEY, v INT, text CHAR(200) CHARACTER SET ascii, KEY (v))",
+        f"INSERT INTO load_test.filler SELECT seq, 0, REPEAT('x', 200) FROM shop.seq_1_to_{FILLER_ROWS}",
+        "SET GLOBAL innodb_max_dirty_pages_pct = 0",
+        "SET GLOBAL innodb_io_capacity = 20000",
+    ):
+        on(engine, key, statement)
+    with in_background(visit(engine, key), threads=2), in_background(rewrite(engine, key), threads=2):
         assert until(lambda: on(engine, key, "SELECT COUNT(*) FROM shop.orders")[0][0] > seeded + 20)
         before = on(engine, key, "SELECT COUNT(*) FROM shop.orders")[0][0]
         engine.snapshot(key, "busy")
@@ -353,8 +365,11 @@ def test_snapshot_under_heavy_writing_is_consistent(engine: Engine, cluster: Cal
     copy = cluster("copy", snapshot="busy")
     tables = [name for (name,) in on(engine, copy, SHOP_TABLES)]
     assert len(tables) == 12
-    checks = on(engine, copy, "CHECK TABLE " + ", ".join(f"shop.{table}" for table in tables) + " EXTENDED")
+    checked_tables = ", ".join(["load_test.filler", *(f"shop.{table}" for table in tables)])
+    checks = on(engine, copy, f"CHECK TABLE {checked_tables} EXTENDED")
     assert {(kind, text) for _, _, kind, text in checks} == {("status", "OK")}
+    log = (engine._root / "clusters" / _file_name(copy) / "error.log").read_text()
+    assert [line for line in log.splitlines() if "ERROR" in line] == []
     assert before <= on(engine, copy, "SELECT COUNT(*) FROM shop.orders")[0][0] <= after
     assert after > before, "nothing was written while the snapshot was taken: the test shows nothing"
     (checked,) = on(engine, copy, (REPOSITORY / "include/sql/validation/shop/020_order_totals.sql").read_text())
@@ -400,15 +415,22 @@ def test_stopped_cluster_has_snapshots_too(engine: Engine, cluster: Callable[...
     assert notes(engine, cluster("restored", snapshot="stopped")) == ["kept"]
 
 
-def test_failed_snapshot_leaves_nothing(engine: Engine, cluster: Callable[..., str]) -> None:
+def test_failed_snapshot_leaves_nothing(engine: Engine, cluster: Callable[..., str], tmp_path: Path) -> None:
     source = cluster("source")
     with pytest.raises(EngineError, match="no cluster nobody"):
         engine.snapshot("nobody", "failed")
-    secret = engine._password
-    engine._password = "wrong"
-    with pytest.raises(EngineError, match=r"(?s)mariadb-backup --backup failed.*Access denied"):
-        engine.snapshot(source, "failed")
-    engine._password = secret
+    real = engine._binaries
+    full_disk = tmp_path / "mariadb-backup"
+    full_disk.write_text(
+        f'#!/bin/sh\ncase "$*" in *--prepare*) echo no space left >&2; exit 1;; esac\nexec {real.backup} "$@"\n'
+    )
+    full_disk.chmod(0o755)
+    engine._binaries = dataclasses.replace(real, backup=full_disk)
+    try:
+        with pytest.raises(EngineError, match="mariadb-backup --prepare failed: no space left"):
+            engine.snapshot(source, "failed")
+    finally:
+        engine._binaries = real
     assert engine.size_bytes("failed") == 0
     engine.snapshot(source, "failed")
     assert engine.size_bytes("failed") > 0

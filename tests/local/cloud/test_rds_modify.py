@@ -54,7 +54,15 @@ def test_rename_takes_time_and_keeps_everything_but_the_name(staging: Any, live:
         h.create_cluster(staging, live, wait=False)
     with h.refused("InvalidDBClusterStateFault", "renaming"):
         staging.modify_db_cluster(DBClusterIdentifier=live, DeletionProtection=True)
-    assert h.wait_cluster(staging, live, "gone")[-2:] == ["renaming", "gone"]
+    assert h.wait_cluster(staging, live, "renaming")[-1] == "renaming"
+
+    def old_endpoint() -> str:
+        if h.listens(before["Endpoint"], before["Port"]):
+            return "answers"
+        return "late" if h.code_of(lambda: h.cluster(staging, live)) else "silent"
+
+    assert h.watch(old_endpoint, "silent", "late")[-1] == "silent", "the old name must lead nowhere while renaming"
+    h.wait_cluster(staging, live, "gone")
     h.wait_cluster(staging, "rds-renamed")
     after = h.cluster(staging, "rds-renamed")
     for same in ("DbClusterResourceId", "DBClusterMembers", "TagList", "ClusterCreateTime"):

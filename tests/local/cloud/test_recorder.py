@@ -210,7 +210,10 @@ def test_what_is_not_implemented_is_an_aws_error(cloud: LocalCloud) -> None:
     def rest(client: Any) -> None:
         client.start_backup_job(BackupVaultName="v", ResourceArn="arn:aws:efs", IamRoleArn=role_arn(STAGING))
 
-    for service, make in (("iam", query), ("backup", rest)):
+    def unknown_service(client: Any) -> None:
+        client.list_workloads()
+
+    for service, make in (("iam", query), ("backup", rest), ("wellarchitected", unknown_service)):
         with pytest.raises(ClientError) as raised:
             make(cloud.client(STAGING, service))
         assert raised.value.response["Error"]["Code"] == "NotImplemented"

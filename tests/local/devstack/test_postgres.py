@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from devstack.errors import PostgresError
-from devstack.postgres import Postgres, private_folder
+from devstack.postgres import Postgres, make_private
 
 pytestmark = pytest.mark.local
 
@@ -83,15 +83,18 @@ def test_a_server_that_cannot_start_shows_its_log(server):
 
 
 def test_a_folder_of_another_user_is_refused(home, monkeypatch):
-    folder = private_folder(home, shared=False)
-    monkeypatch.setattr(os, "geteuid", lambda: int(folder.name.split("-")[2]))
-    folder.rmdir()
-    folder.symlink_to(home)
-    try:
-        with pytest.raises(PostgresError, match="not a folder of this user"):
-            private_folder(home, shared=False)
-    finally:
-        folder.unlink()
+    theirs = home / "theirs"
+    theirs.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: theirs.stat().st_uid + 1)
+    with pytest.raises(PostgresError, match="not a folder of this user"):
+        make_private(theirs, shared=False)
+
+
+def test_a_link_in_place_of_the_folder_is_refused(home):
+    link = home / "link"
+    link.symlink_to(home)
+    with pytest.raises(PostgresError, match="not a folder of this user"):
+        make_private(link, shared=False)
 
 
 def test_a_user_without_a_name_is_told_so(server, monkeypatch):

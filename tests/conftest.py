@@ -1,0 +1,32 @@
+"""What every test needs before Airflow is imported: a home of its own, fake keys, the connections of the local stack."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from devstack.settings import REPO, ROLES, connection
+
+_HOME = tempfile.TemporaryDirectory(prefix="aurora-ops-tests-")
+_NOWHERE = str(Path(_HOME.name) / "no-such-file")
+
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_", "AURORA_OPS_"))]:
+    del os.environ[_name]
+os.environ.update(
+    {
+        "AIRFLOW_HOME": _HOME.name,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPO / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPO / "plugins"),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AWS_ACCESS_KEY_ID": "AKIAFAKEFAKEFAKEFAKE",
+        "AWS_SECRET_ACCESS_KEY": "fake",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_CONFIG_FILE": _NOWHERE,
+        "AWS_SHARED_CREDENTIALS_FILE": _NOWHERE,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    | {f"AIRFLOW_CONN_{name.upper()}": connection(role) for name, role in ROLES.items()}
+)

@@ -1,0 +1,118 @@
+"""What tests of the refresh look at: the clusters, their data, the record, the announcements."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+
+from localcloud.client import admin_operation
+
+SHARED, PRODUCTION, STAGING = "000000000000", "111111111111", "222222222222"
+TARGET_KEY = f"refresh#{STAGING}#staging-shop"
+DAG_ID = "refresh_staging"
+
+
+@dataclass
+class Estate:
+    """The two databases and what a refresh leaves in AWS."""
+
+    stack: Any
+
+    def cluster(self, account: str, cluster_id: str) -> dict[str, Any] | None:
+        """Describe a cluster; None where there is none."""
+        clusters = self.stack.aws(account, "rds").describe_db_clusters()["DBClusters"]
+        return next((found for found in clusters if found["DBClusterIdentifier"] == cluster_id), None)
+
+    def clusters(self, account: str) -> set[str]:
+        """Name the clusters of an account."""
+        clusters = self.stack.aws(account, "rds").describe_db_clusters()["DBClusters"]
+        return {found["DBClusterIdentifier"] for found in clusters}
+
+    def snapshots(self, account: str) -> set[str]:
+        """Name the manual cluster snapshots of an account."""
+        rds = self.stack.aws(account, "rds")
+        found = rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
+        return {snapshot["DBClusterSnapshotIdentifier"] for snapshot in found}
+
+    def secret(self, account: str, secret_id: str) -> dict[str, Any]:
+        """Read the current version of a secret."""
+        raw = self.stack.aws(account, "secretsmanager").get_secret_value(SecretId=secret_id)
+        return json.loads(raw["SecretString"])
+
+    def connect(self, account: str, cluster_id: str, user: str | None = None, password: str | None = None) -> Any:
+        """Connect to a cluster's endpoint, as its master user unless told otherwise."""
+        cluster = self.cluster(account, cluster_id)
+        assert cluster is not None, f"no cluster {cluster_id}"
+        if user is None:
+            master = self.secret(account, cluster["MasterUserSecret"]["SecretArn"])
+            user, password = master["username"], master["password"]
+        return pymysql.connect(
+            host=cluster["Endpoint"], port=cluster["Port"], user=user, password=password or "", charset="utf8mb4"
+        )
+
+    def rows(self, account: str, cluster_id: str, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query as the master user."""
+        connection = self.connect(account, cluster_id)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return list(cursor.fetchall())
+        finally:
+            connection.close()
+
+    def record(self, run: Any) -> dict[str, Any]:
+        """Read the record of a run."""
+        items = self.items()
+        found = [item for item in items if item["sk"].endswith(f"#{run.run_id}")]
+        assert len(found) == 1, [item["sk"] for item in items]
+        return found[0]
+
+    def items(self) -> list[dict[str, Any]]:
+        """Read the whole table of runs."""
+        read = TypeDeserializer().deserialize
+        items = self.stack.aws(SHARED, "dynamodb").scan(TableName="aurora-ops-runs")["Items"]
+        return [{key: read(value) for key, value in item.items()} for item in items]
+
+    def announcements(self) -> list[dict[str, Any]]:
+        """Take what was announced since the last call."""
+        sqs = self.stack.aws(SHARED, "sqs")
+        url = sqs.get_queue_url(QueueName="aurora-ops-inbox")["QueueUrl"]
+        found: list[dict[str, Any]] = []
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def fail(self, **rule: Any) -> None:
+        """Make matching AWS calls fail."""
+        admin_operation("faults-add", self.stack.cloud, **rule)
+
+    def mutations(self, since: float) -> list[dict[str, Any]]:
+        """List the AWS calls that may have changed something."""
+        return self.stack.calls(mutating=True, since=since)
+
+
+@pytest.fixture
+def estate(stack):
+    """The estate, with no fault rules and an empty inbox."""
+    found = Estate(stack)
+    admin_operation("faults-clear", stack.cloud)
+    found.announcements()
+    yield found
+    admin_operation("faults-clear", stack.cloud)
+
+
+@pytest.fixture
+def run_to_end(stack):
+    """Trigger a refresh and wait for its end."""
+
+    def run(conf: dict[str, Any] | None = None) -> Any:
+        return stack.wait(stack.trigger(DAG_ID, conf))
+
+    return run
