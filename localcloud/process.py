@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 60
+EXIT_TIMEOUT_S = 10
 POLL_S = 0.05
 
 
@@ -183,7 +185,23 @@ def stop(config: CloudConfig) -> Stopped:
             os.kill(pid, signal.SIGKILL)
             killed = True
             until(lambda: running_pid(config) is None, STOP_TIMEOUT_S)
+        # The lock goes a moment before the process does.
+        until(lambda: not is_alive(pid), EXIT_TIMEOUT_S)
     return Stopped(pid, killed, end_orphans(config.home))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    try:
+        return state.read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        # Ended meanwhile; or there is no /proc on this system, and the signal told the truth.
+        return not Path("/proc/self").exists()
 
 
 def wipe(config: CloudConfig) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
+import jmespath
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from airflow.providers.amazon.aws.utils.waiter_with_logging import RETRIABLE_ERROR_CODES
 from botocore import exceptions as boto
@@ -141,6 +142,7 @@ class AwsHook(AwsGenericHook[Any]):
         if "terminal failure" in str(exc):
             raise errors.WaitFailedError(f"{until.waiter} {_subject(until.args)}: {exc}") from exc
         if "Max attempts exceeded" in str(exc):
+            self.log.info("%s: %s", until.waiter, jmespath.search(until.show, exc.last_response))
             return Look.PENDING
         error = exc.last_response.get("Error", {}) if isinstance(exc.last_response, dict) else {}
         translated = _translated(str(error.get("Code", "")), f"{until.waiter} {_subject(until.args)}: {exc}")

@@ -523,27 +523,36 @@ class RenameClusterOperator(ClusterOperator):
                 f"{name} is the name of cluster {holder.resource_id}; nothing is deleted to make room for a rename"
             )
 
+    def wanted_instances(self, cluster: Cluster) -> list[str]:
+        """Name the instances that a cluster shall have, the writer first."""
+        return [naming.instance(cluster.cluster_id, number + 1) for number in range(len(cluster.instance_ids))]
+
     def _instances_pass(self, cluster: Cluster, context: Context) -> Result:
         """Rename the instances; those that already have a fitting name keep it."""
-        wanted = [naming.instance(cluster.cluster_id, number + 1) for number in range(len(cluster.instance_ids))]
+        wanted = self.wanted_instances(cluster)
         free = [name for name in wanted if name not in cluster.instance_ids]
         misnamed = [name for name in cluster.instance_ids if name not in wanted]
         for old, new in zip(misnamed, free, strict=True):
-            instance = self.hook.find_instance(old)
-            if instance is not None and instance["DBInstanceStatus"] == "available":
+            status = (self.hook.find_instance(old) or {}).get("DBInstanceStatus")
+            if status == "available":
                 self.hook.rename_instance(old, new)
+            elif status not in (None, "renaming"):
+                return self._wait_for_instance("instances_available", old, context)
         if free:
-            return self.wait_until(
-                Wait(
-                    waiter="instance_renamed",
-                    args={"DBInstanceIdentifier": free[-1]},
-                    show="DBInstances[].DBInstanceStatus",
-                    within_s=self.within_s,
-                    every_s=15,
-                ),
-                context,
-            )
+            return self._wait_for_instance("instance_renamed", free[-1], context)
         return {"cluster_id": cluster.cluster_id, "resource_id": cluster.resource_id, "instance_ids": wanted}
+
+    def _wait_for_instance(self, waiter: str, instance_id: str, context: Context) -> Result:
+        return self.wait_until(
+            Wait(
+                waiter=waiter,
+                args={"DBInstanceIdentifier": instance_id},
+                show="DBInstances[].DBInstanceStatus",
+                within_s=self.within_s,
+                every_s=15,
+            ),
+            context,
+        )
 
 
 class RestoreNamesOperator(RenameClusterOperator):
@@ -554,27 +563,41 @@ class RestoreNamesOperator(RenameClusterOperator):
     :param cluster_id: the name under which the live cluster served (templated).
     :param resource_id: ``DbClusterResourceId`` of the cluster that served before the swap (templated).
     :param aside_id: the name that whatever has taken its place gets (templated).
+    :param instance_ids: names of the instances of the cluster that served, which they get back (templated).
     :return: ``{"cluster_id", "resource_id", "instance_ids"}``.
     """
 
-    template_fields: Sequence[str] = (*RenameClusterOperator.template_fields, "aside_id")
+    template_fields: Sequence[str] = (*RenameClusterOperator.template_fields, "aside_id", "instance_ids")
 
-    def __init__(self, *, aside_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, aside_id: str, instance_ids: list[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.aside_id = aside_id
+        self.instance_ids = instance_ids
 
     def execute(self, context: Context) -> Result:
         """Skip where the failure came before the swap: the live cluster still has its name."""
         cluster = self.hook.find_cluster(self.cluster_id) if self.resource_id else None
-        if cluster is not None and cluster.resource_id == self.resource_id and cluster.status == "available":
+        if cluster is not None and cluster.resource_id == self.resource_id and self._settled(cluster):
             raise AirflowSkipException(f"{self.cluster_id} still serves under its own name; there is nothing to undo")
         return super().execute(context)
 
     def take_pass(self, context: Context) -> Result:
-        """Move the usurper aside, then name the rightful cluster."""
+        """Move the usurper aside with its instances, whose names are needed, then name the rightful cluster."""
         if not self.resource_id:
             raise AirflowSkipException("no cluster served before; there is nothing to go back to")
         holder = self.hook.find_cluster(self.cluster_id)
-        if holder is not None and holder.resource_id != self.resource_id:
-            self.name_pass(holder.resource_id, self.aside_id, context)
+        if holder is None or holder.resource_id == self.resource_id:
+            holder = self.hook.find_cluster(self.aside_id)
+        if holder is not None and not (holder.cluster_id == self.aside_id and self._settled(holder)):
+            return self.name_pass(holder.resource_id, self.aside_id, context)
         return self.name_pass(self.resource_id, self.cluster_id, context)
+
+    def wanted_instances(self, cluster: Cluster) -> list[str]:
+        """Give the instances of the cluster that served their own names back."""
+        if cluster.resource_id == self.resource_id and len(self.instance_ids) == len(cluster.instance_ids):
+            return list(self.instance_ids)
+        return super().wanted_instances(cluster)
+
+    def _settled(self, cluster: Cluster) -> bool:
+        """Tell whether a cluster is available and its instances have the names that they shall have."""
+        return cluster.status == "available" and set(cluster.instance_ids) == set(self.wanted_instances(cluster))

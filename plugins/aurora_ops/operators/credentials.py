@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from aurora_ops.core.errors import MissingError
+from aurora_ops.core.errors import MissingError, StateError
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.wait import Wait
-from aurora_ops.hooks.rds import Cluster
+from aurora_ops.hooks.rds import Cluster, RdsHook
 from aurora_ops.hooks.secrets import CURRENT, PREVIOUS, SecretsHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.clusters import ClusterOperator
@@ -143,12 +143,30 @@ class MoveSecretsOperator(RefreshOperator[SecretsHook]):
 class RestoreSecretsOperator(MoveSecretsOperator):
     """Undo ``MoveSecretsOperator``: the versions given are not current afterwards, what preceded them is.
 
+    Looks first who serves: secrets go back with the cluster that they open, and stay where undoing the swap has failed.
+
     :param versions: secret id to the version id that must not stay current; ``None`` is nothing to do (templated).
+    :param cluster_id: name under which applications are served (templated).
+    :param resource_id: ``DbClusterResourceId`` of the cluster that the former versions open (templated).
     :return: ``{"restored": [secret ids]}``.
+    :raises StateError: another cluster serves.
     """
+
+    permissions: ClassVar[tuple[str, ...]] = (*MoveSecretsOperator.permissions, "rds:DescribeDBClusters")
+    template_fields: Sequence[str] = (*MoveSecretsOperator.template_fields, "cluster_id", "resource_id")
+
+    def __init__(self, *, cluster_id: str, resource_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cluster_id = cluster_id
+        self.resource_id = resource_id
 
     def take_pass(self, context: Context) -> Result:
         """Move back what stands on a version of the run."""
+        serving = RdsHook(self.aws_conn_id, self.region_name).require_cluster(self.cluster_id)
+        if serving.resource_id != self.resource_id:
+            raise StateError(
+                f"{self.cluster_id} is cluster {serving.resource_id}, not {self.resource_id}; its secrets stay as they are"
+            )
         restored = []
         for secret_id, version_id in (self.versions or {}).items():
             stages = self.hook.stages(secret_id)

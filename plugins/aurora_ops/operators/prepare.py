@@ -148,6 +148,7 @@ class _Check:
             "rekey_key_arn": rekey_arn,
             "target_key_arn": key_arn,
             "live_resource_id": live.resource_id if live else "",
+            "live_instance_ids": live.instance_ids if live else [],
             "serving_host": live.endpoint if live else "",
             "parameter_group": self.settings.target.parameter_group or (live.parameter_group if live else None),
             "instance_class": instances.instance_class,

@@ -34,13 +34,14 @@ class SetUsersOperator(SqlOperator):
 
     Users that are not listed are dropped; a listed one that the snapshot does not have is created with its privileges. The
     new passwords go into the users' secrets as versions that nobody reads yet (``AWSPENDING``, ``PutSecretValue``); the
-    switch makes them current. Keys of a secret that are not known here are kept. Each new login is proven, and that the
+    switch makes them current. What else a
+    secret says is kept: endpoints, the reader's among them, are the same after a switch. Each new login is proven, and that the
     password which was in the secret before no longer opens this cluster.
 
     :param users: ``core.settings.User`` as dictionaries.
     :param run_key: names the run; a repeated try finds the versions it has written (templated).
     :param serving_id: name under which the cluster will serve (templated).
-    :param serving_host: endpoint of that name, written into the secrets; empty where no cluster has the name yet: then it
+    :param serving_host: endpoint of that name, for secrets that name none; empty where no cluster has the name yet: then it
         follows from this cluster's own, since all endpoints of an account and region share their suffix (templated).
     :return: ``{"dropped": [users], "versions": {secret id: version id}}``.
     :raises ConfigError: a listed user is missing and no privileges are given to create it with.
@@ -101,12 +102,12 @@ class SetUsersOperator(SqlOperator):
         found = self.secrets.find_version(user.secret, version)
         if found is None:
             found = {
-                **self.secrets.require_secret(user.secret),
-                "username": user.username,
-                "password": random_source.token_urlsafe(_PASSWORD_BYTES),
                 "engine": "mysql",
                 "host": self.serving_host or cluster.endpoint.replace(f"{self.cluster_id}.", f"{self.serving_id}.", 1),
                 "port": cluster.port,
+                **self.secrets.require_secret(user.secret),
+                "username": user.username,
+                "password": random_source.token_urlsafe(_PASSWORD_BYTES),
             }
             self.secrets.put_pending(user.secret, found, version)
         return str(found["password"]), version

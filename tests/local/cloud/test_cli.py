@@ -22,7 +22,7 @@ from localcloud.names import (
     SHARED,
     STAGING,
 )
-from localcloud.process import answers, running_pid, until
+from localcloud.process import answers, is_alive, running_pid, until
 from tests.local.cloud.conftest import free_port, localcloud_environment, run_localcloud
 
 if TYPE_CHECKING:
@@ -37,16 +37,6 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     environment = localcloud_environment(tmp_path / "home", free_port(), free_port())
     yield environment
     run_localcloud(environment, "down")
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def databases_of(pid: int) -> set[int]:
@@ -69,7 +59,7 @@ def test_up_twice_and_down(environment: dict[str, str]) -> None:
     down, again = run_localcloud(environment, "down"), run_localcloud(environment, "down")
     assert f"process {pid}) has ended" in down.stdout
     assert "does not run" in again.stdout
-    assert until(lambda: not alive(pid), 1)
+    assert not is_alive(pid)
     assert not config.credentials_file.exists()
 
 
@@ -85,7 +75,7 @@ def test_signal_ends_the_foreground_and_its_databases(environment: dict[str, str
     server.send_signal(number)
 
     assert server.wait(60) == 0
-    assert not any(alive(database) for database in databases)
+    assert not any(is_alive(database) for database in databases)
     assert running_pid(config) is None
 
 
@@ -120,7 +110,7 @@ def test_killed_server_is_healed(environment: dict[str, str]) -> None:
     assert len(databases) == 1
 
     os.kill(pid, signal.SIGKILL)
-    assert until(lambda: not alive(pid), 10)
+    assert until(lambda: not is_alive(pid), 10)
     assert config.pid_file.read_text().strip() == str(pid)
     status = run_localcloud(environment, "status")
     up = run_localcloud(environment, "up")
@@ -129,7 +119,7 @@ def test_killed_server_is_healed(environment: dict[str, str]) -> None:
     assert "does not run" in status.stdout
     assert up.returncode == 0, up.stderr
     assert clients.admin_client(STAGING, "rds", config).describe_db_clusters()["DBClusters"] == []
-    assert not any(alive(database) for database in databases)
+    assert not any(is_alive(database) for database in databases)
 
 
 def test_pid_file_of_another_process_misleads_nobody(environment: dict[str, str]) -> None:

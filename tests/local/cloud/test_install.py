@@ -72,8 +72,9 @@ def test_server_that_does_not_run_is_not_good_enough(
 def test_system_packages_are_the_last_resort(
     bare_machine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    body = f'for p in mariadbd mariadb-install-db mariadb-backup; do echo "echo Ver 11.4" > {bare_machine}/$p; done'
-    program(bare_machine, "dnf", f"{body}; /bin/chmod 755 {bare_machine}/*")
+    names = "mariadbd mariadb-install-db mariadb-backup"
+    write = f"printf '#!/bin/sh\\necho Ver 11.4\\n' > {bare_machine}/$p; /bin/chmod 755 {bare_machine}/$p"
+    program(bare_machine, "dnf", f"for p in {names}; do {write}; done")
     assert install.main(["--prefix", str(tmp_path / "prefix")]) == 0
     said = capsys.readouterr().out
     assert "Running dnf install -y mariadb-server mariadb-backup" in said

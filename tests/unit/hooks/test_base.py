@@ -299,17 +299,17 @@ class TestBuckets:
     @pytest.fixture
     def buckets(self, aws_session) -> BucketsHook:
         hook = BucketsHook("aws_destination", REGION)
-        hook.conn.create_bucket(Bucket="b", CreateBucketConfiguration={"LocationConstraint": REGION})
+        hook.conn.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
         return hook
 
     def test_bucket_must_exist(self, buckets) -> None:
-        buckets.require_bucket("b")
+        buckets.require_bucket("bucket")
         with pytest.raises(errors.MissingError):
             buckets.require_bucket("other")
 
     def test_object_must_exist(self, buckets) -> None:
-        with pytest.raises(errors.MissingError, match="b/none"):
-            buckets.open("b", "none")
+        with pytest.raises(errors.MissingError, match="bucket/none"):
+            buckets.open("bucket", "none")
 
     def test_more_keys_than_a_page_or_a_call_takes(self, buckets) -> None:
         keys = [f"run/{number:04d}" for number in range(1001)]
@@ -319,15 +319,15 @@ class TestBuckets:
                 token = {"NextContinuationToken": "t"} if more["IsTruncated"] else {}
                 stub.add_response("list_objects_v2", {"Contents": [{"Key": key} for key in part], **more, **token})
             for part in (keys[:1000], keys[1000:]):
-                given = {"Bucket": "b", "Delete": {"Objects": [{"Key": key} for key in part], "Quiet": True}}
+                given = {"Bucket": "bucket", "Delete": {"Objects": [{"Key": key} for key in part], "Quiet": True}}
                 stub.add_response("delete_objects", {}, given)
-            assert buckets.list_keys("b", "run/") == keys
-            buckets.delete_keys("b", keys)
+            assert buckets.list_keys("bucket", "run/") == keys
+            buckets.delete_keys("bucket", keys)
             stub.assert_no_pending_responses()
 
     def test_no_keys_no_call(self, buckets) -> None:
         with Stubber(buckets.conn):
-            buckets.delete_keys("b", [])
+            buckets.delete_keys("bucket", [])
 
 
 class TestKms:

@@ -61,10 +61,18 @@ def swap_cluster(settings: Environment, plan: Outputs, resource_id: Any, version
         cluster_id=plan["target_cluster"],
         resource_id=plan["live_resource_id"],
         aside_id=plan["temporary_cluster"],
+        instance_ids=plan["live_instance_ids"],
         trigger_rule=TriggerRule.ONE_FAILED,
         **at_target,
     )
-    undo_secrets = RestoreSecretsOperator(task_id="undo_secrets", versions=versions, **at_target)
+    undo_secrets = RestoreSecretsOperator(
+        task_id="undo_secrets",
+        versions=versions,
+        cluster_id=plan["target_cluster"],
+        resource_id=plan["live_resource_id"],
+        trigger_rule=TriggerRule.NONE_SKIPPED,
+        **at_target,
+    )
 
     open_network >> rename_live >> rename_restored >> move_secrets >> verify
     undo_rename.set_upstream([rename_live, rename_restored, move_secrets, verify])

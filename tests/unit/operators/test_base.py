@@ -1,0 +1,130 @@
+"""How every operator waits, resumes, accounts for its time and tells why it failed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+from aurora_ops.core.errors import StateError, TransientError, WaitFailedError, WaitTimeoutError
+from aurora_ops.operators import base
+from aurora_ops.operators.clusters import RestoreNamesOperator
+from aurora_ops.operators.snapshots import DeleteSnapshotOperator, EnsureSnapshotOperator
+
+from tests.unit.operators.driver import context, drive, once
+
+AT = {"aws_conn_id": "aws_source", "region_name": "eu-west-1"}
+
+
+def take(**changes):
+    given = {"task_id": "take", "cluster_id": "prod", "snapshot_id": "s", "within_s": 120, **AT, **changes}
+    return EnsureSnapshotOperator(**given)
+
+
+@pytest.fixture
+def prod(rds):
+    rds.cluster("prod", instances=1, refresh=False)
+    return rds
+
+
+def test_deferral_is_bounded_and_leads_to_resume(prod) -> None:
+    deferred = once(take)
+    assert isinstance(deferred, TaskDeferred)
+    assert deferred.method_name == "resume"
+    assert not deferred.kwargs
+    assert deferred.timeout == timedelta(seconds=120 + 600)
+    assert deferred.trigger.until["within_s"] == 120
+    assert (deferred.trigger.aws_conn_id, deferred.trigger.region_name) == ("aws_source", "eu-west-1")
+
+
+def test_nothing_is_deferred_if_one_look_shows_the_goal(prod) -> None:
+    prod.lag = 0
+    assert once(take)["snapshot_id"] == "s"
+
+
+def test_timeout_is_transient_and_terminal_state_is_not(prod) -> None:
+    for status, kind in (("timeout", WaitTimeoutError), ("failed", WaitFailedError), ("odd", WaitFailedError)):
+        ctx = context()
+        with pytest.raises(kind, match="it took long"):
+            take().resume(ctx, {"status": status, "message": "it took long", "at": 1.0})
+        assert ctx["ti"].xcoms["task", "error"] == "it took long"
+    assert issubclass(WaitTimeoutError, TransientError)
+
+
+def test_failure_leaves_its_message_and_its_time(prod) -> None:
+    ctx = context()
+    with pytest.raises(StateError):
+        take(cluster_id="other").execute(ctx | {"x": prod.snapshot("s", cluster="prod")})
+    assert "is one of prod, not of other" in ctx["ti"].xcoms["task", "error"]
+    assert ctx["ti"].xcoms["task", "timing"]["spans"][0]["kind"] == "api"
+
+
+def test_message_in_the_xcom_is_short(prod, monkeypatch) -> None:
+    ctx = context()
+    monkeypatch.setattr(EnsureSnapshotOperator, "take_pass", lambda *_: (_ for _ in ()).throw(StateError("x" * 9000)))
+    with pytest.raises(StateError):
+        take().execute(ctx)
+    assert len(ctx["ti"].xcoms["task", "error"]) == 2000
+
+
+def test_time_of_a_wait_is_accounted_over_processes(prod) -> None:
+    ctx = context()
+    drive(take, ctx)
+    timing = ctx["ti"].xcoms["take", "timing"]
+    kinds = [span["kind"] for span in timing["spans"]]
+    assert "aws_wait" in kinds
+    assert kinds.count("api") >= 1
+    (wait,) = [span for span in timing["spans"] if span["kind"] == "aws_wait"]
+    assert wait["what"] == "snapshot_available"
+
+
+def test_result_and_xcoms_hold_no_more_than_identifiers(prod) -> None:
+    ctx = context()
+    result = drive(take, ctx)
+    assert set(result) == {"snapshot_id", "snapshot_arn", "kms_key_arn", "created_at"}
+    assert {key for _, key in ctx["ti"].xcoms} <= {"timing", "error"}
+
+
+class TestInTheWorker:
+    """``deferrable=False``."""
+
+    @pytest.fixture
+    def slept(self, monkeypatch):
+        slept: list[float] = []
+        monkeypatch.setattr(base.time, "sleep", slept.append)
+        return slept
+
+    def test_waits_between_looks(self, prod, slept) -> None:
+        prod.lag = 5
+        ctx = context()
+        ctx["ti"].task_id = "take"
+        assert take(deferrable=False).execute(ctx)["snapshot_id"] == "s"
+        assert slept
+        assert set(slept) == {0.001}
+        kinds = {span["kind"] for span in ctx["ti"].xcoms["take", "timing"]["spans"]}
+        assert kinds == {"api", "aws_wait_in_worker"}
+
+    def test_ends(self, prod, slept, monkeypatch) -> None:
+        monkeypatch.setenv("AURORA_OPS_POLL_S", "30")
+        prod.lag = 10**6
+        with pytest.raises(WaitTimeoutError, match="not within 120 s"):
+            take(deferrable=False).execute(context())
+        assert slept == [30.0] * 4
+
+    def test_a_waiter_that_disagrees_with_the_goal_does_not_run_for_ever(self, prod, slept, monkeypatch) -> None:
+        prod.snapshot("s")
+        monkeypatch.setattr(EnsureSnapshotOperator, "_available", lambda self, s, c: self._wait_for("s", c))
+        with pytest.raises(StateError, match="40 passes did not reach the goal"):
+            take(deferrable=False).execute(context())
+        assert slept == []
+
+
+def test_context_without_a_task_instance_is_enough(prod) -> None:
+    prod.lag = 0
+    assert take().execute({})["snapshot_id"] == "s"
+
+
+def test_multiple_outputs_are_pushed_one_by_one() -> None:
+    assert take().multiple_outputs is True
+    assert DeleteSnapshotOperator(task_id="d", snapshot_id=None, **AT).multiple_outputs is True
+    assert RestoreNamesOperator.template_fields[-1] == "aside_id"
