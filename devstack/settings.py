@@ -160,6 +160,8 @@ class StackConfig:
             "API_AUTH__JWT_SECRET": keys["jwt_secret"],
             # A task costs 0.2 s instead of 1 s.
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            # A worker's end is noticed within this time; later than a short deferral, and Airflow takes the task for lost.
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             # A new DAG file is seen within seconds instead of five minutes.
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",

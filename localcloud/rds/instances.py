@@ -97,7 +97,7 @@ class Instances:
         core = self.core
         with core.lock:
             identifier = rules.identifier(params.get("DBInstanceIdentifier"), "DBInstanceIdentifier")
-            if identifier in region.instances or identifier in taken:
+            if identifier in taken or _is_taken(region, identifier):
                 raise InstanceAlreadyExistsError(f"DB instance already exists: {identifier}")
             cluster = core.cluster(region, params.get("DBClusterIdentifier"))
             self._check_fits(cluster, params)
@@ -174,7 +174,7 @@ class Instances:
             new = params.get("NewDBInstanceIdentifier")
             if new:
                 new = rules.identifier(new, "NewDBInstanceIdentifier")
-                if new != instance.identifier and (new in region.instances or new in taken):
+                if new != instance.identifier and (new in taken or _is_taken(region, new)):
                     raise InstanceAlreadyExistsError(f"DB instance already exists: {new}")
             settings = self._settings(region, cluster, params)
             if (new or "instance_class" in settings) and not params.get("ApplyImmediately"):
@@ -294,15 +294,19 @@ class Instances:
         )
 
     def _rename(self, region: Region, cluster: Cluster, instance: Instance, new: str) -> None:
+        """Rename; the instance keeps its old name until the end, and is rebooted: meanwhile its address leads nowhere."""
         core = self.core
         old = instance.identifier
-        region.instances[new] = region.instances.pop(old)
+        instance.pending_identifier = new
         instance.listening = False
         core.turn(instance, "renaming", lag=True)
-        instance.identifier = new
 
         def done() -> None:
             with core.lock:
+                del region.instances[old]
+                instance.identifier = new
+                region.instances[new] = instance
+                instance.pending_identifier = None
                 instance.listening = True
             core.expose(cluster)
             with core.lock:
@@ -392,3 +396,8 @@ class Instances:
                 f"Cannot {doing}: DB instance {instance.identifier} is not in the available state but "
                 f"{instance.status}; wait for it."
             )
+
+
+def _is_taken(region: Region, identifier: str) -> bool:
+    """Tell whether a member has an identifier, or will have it when its rename is over."""
+    return any(identifier in (member.identifier, member.pending_identifier) for member in region.instances.values())

@@ -86,6 +86,7 @@ class Instance:
 
     :param cluster: ``resource_id`` of the cluster, so that a cluster's rename keeps its members.
     :param listening: the instance's address leads to the server.
+    :param pending_identifier: name that it will have when its rename is over.
     """
 
     account: str
@@ -101,6 +102,7 @@ class Instance:
     status: str = "creating"
     writer: bool = False
     listening: bool = False
+    pending_identifier: str | None = None
     parameter_status: str = "in-sync"
     publicly_accessible: bool = False
     auto_minor_upgrade: bool = True

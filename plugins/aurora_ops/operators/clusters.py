@@ -538,8 +538,10 @@ class RenameClusterOperator(ClusterOperator):
                 self.hook.rename_instance(old, new)
             elif status not in (None, "renaming"):
                 return self._wait_for_instance("instances_available", old, context)
-        if free:
-            return self._wait_for_instance("instance_renamed", free[-1], context)
+        for name in free or wanted:
+            # a renamed instance is rebooted, and while it is, nobody can connect
+            if (self.hook.find_instance(name) or {}).get("DBInstanceStatus") != "available":
+                return self._wait_for_instance("instance_renamed", name, context)
         return {"cluster_id": cluster.cluster_id, "resource_id": cluster.resource_id, "instance_ids": wanted}
 
     def _wait_for_instance(self, waiter: str, instance_id: str, context: Context) -> Result:

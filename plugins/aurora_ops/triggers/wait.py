@@ -50,12 +50,15 @@ class WaitTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the goal is reached, a terminal state shows, or the looks are used up."""
+        """Look until the goal is reached, a terminal state shows, or the looks are used up.
+
+        The first look comes after one interval: the task looked just before it deferred. (Airflow 3.3.2 takes a task that resumes
+        within about 5 s of its deferral for one that its executor has lost, and retries it: the worker's end is noticed that late.)
+        """
         until = Wait(**self.until)
         hook = HOOKS[self.service](self.aws_conn_id, self.region_name, fresh=True)
-        for attempt in range(until.attempts):
-            if attempt:
-                await asyncio.sleep(until.interval_s)
+        for _ in range(until.attempts):
+            await asyncio.sleep(until.interval_s)
             try:
                 seen = await asyncio.to_thread(hook.look, until)
             except AuroraOpsError as exc:

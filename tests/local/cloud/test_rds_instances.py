@@ -141,9 +141,15 @@ def test_rename_and_class_of_a_member(staging: Any, trio: dict[str, Any]) -> Non
             staging.modify_db_instance(**change, **wrong)
     staging.modify_db_instance(**change, NewDBInstanceIdentifier="rds-uno", ApplyImmediately=True)
     with h.refused("DBInstanceNotFound"):
-        h.instance(staging, "rds-trio-1")
-    h.wait_instance(staging, "rds-uno", "renaming")
+        h.instance(staging, "rds-uno")
+    with h.refused("DBInstanceAlreadyExists"):
+        staging.modify_db_instance(
+            DBInstanceIdentifier="rds-trio-2", NewDBInstanceIdentifier="rds-uno", ApplyImmediately=True
+        )
+    h.wait_instance(staging, "rds-trio-1", "renaming")
     h.wait_instance(staging, "rds-uno")
+    with h.refused("DBInstanceNotFound"):
+        h.instance(staging, "rds-trio-1")
     after = h.instance(staging, "rds-uno")
     assert after["DbiResourceId"] == before["DbiResourceId"]
     staging.modify_db_instance(DBInstanceIdentifier="rds-uno", DBInstanceClass="db.r6g.large", ApplyImmediately=True)
@@ -155,7 +161,7 @@ def test_rename_and_class_of_a_member(staging: Any, trio: dict[str, Any]) -> Non
     staging.modify_db_instance(
         DBInstanceIdentifier="rds-uno", NewDBInstanceIdentifier="rds-trio-1", ApplyImmediately=True
     )
-    h.wait_instance(staging, "rds-trio-1", "renaming")
+    h.wait_instance(staging, "rds-uno", "renaming")
     h.wait_instance(staging, "rds-trio-1")
 
 

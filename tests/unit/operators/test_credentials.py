@@ -6,7 +6,7 @@ import json
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
-from aurora_ops.core.errors import MissingError, SafetyError, WaitFailedError
+from aurora_ops.core.errors import MissingError, SafetyError, StateError, WaitFailedError
 from aurora_ops.hooks.secrets import CURRENT, PREVIOUS
 from aurora_ops.operators.credentials import (
     ManageMasterSecretOperator,
@@ -151,7 +151,14 @@ class TestMove:
         return lambda: MoveSecretsOperator(task_id="m", versions=versions, **AT)
 
     def back(self, versions):
-        return lambda: RestoreSecretsOperator(task_id="b", versions=versions, **AT)
+        return lambda: RestoreSecretsOperator(
+            task_id="b", versions=versions, cluster_id="app", resource_id="cluster-0001", **AT
+        )
+
+    @pytest.fixture(autouse=True)
+    def serving(self, rds):
+        """The cluster that serves, and that the former passwords open."""
+        return rds.cluster("app")
 
     def test_there_and_back(self, secrets, versions, calls) -> None:
         before = {name: current(secrets, name) for name in versions}
@@ -160,7 +167,7 @@ class TestMove:
         assert {name: current(secrets, name) for name in versions} == versions
         assert sorted(drive(self.back(versions))["restored"]) == sorted(versions)
         assert {name: current(secrets, name) for name in versions} == before
-        assert set(calls) == set(MoveSecretsOperator.permissions)
+        assert set(calls) == set(RestoreSecretsOperator.permissions)
 
     def test_twice_is_once(self, secrets, versions, calls) -> None:
         calls.clear()
@@ -183,7 +190,15 @@ class TestMove:
     @pytest.mark.parametrize("nothing", [None, {}])
     def test_run_that_made_none(self, secrets, calls, nothing) -> None:
         assert drive(self.back(nothing)) == {"restored": []}
-        assert calls == []
+        assert calls.mutating == []
+
+    def test_secrets_stay_with_the_cluster_that_they_open(self, secrets, versions, serving, calls) -> None:
+        drive(self.move(versions))
+        calls.clear()
+        serving["DbClusterResourceId"] = "cluster-0002"
+        with pytest.raises(StateError, match="its secrets stay as they are"):
+            drive(self.back(versions))
+        assert calls.mutating == []
 
     def test_first_version_ever_has_nothing_before_it(self, secrets, calls) -> None:
         version = current(secrets, "staging/app")

@@ -32,9 +32,14 @@ def rename(name, resource_id):
     return lambda: RenameClusterOperator(task_id="r", cluster_id=name, resource_id=resource_id, **AT)
 
 
-def undo(resource_id):
+def undo(resource_id, instance_ids=("app-1",)):
     return lambda: RestoreNamesOperator(
-        task_id="u", cluster_id="app", resource_id=resource_id, aside_id="app-restore", **AT
+        task_id="u",
+        cluster_id="app",
+        resource_id=resource_id,
+        aside_id="app-restore",
+        instance_ids=list(instance_ids),
+        **AT,
     )
 
 
@@ -171,4 +176,51 @@ class TestUndo:
         rds.mutations.clear()
         with pytest.raises(SafetyError):
             drive(undo(live))
+        assert rds.mutations == []
+
+    def swapped(self, rds, live, restored) -> None:
+        drive(rename("app-old", live))
+        drive(rename("app", restored))
+
+    def undone(self, live, restored) -> dict:
+        return {"app": (live, ["app-1"]), "app-restore": (restored, ["app-restore-1", "app-restore-2"])}
+
+    def test_fully_swapped(self, rds, live, restored) -> None:
+        self.swapped(rds, live, restored)
+        assert drive(undo(live))["resource_id"] == live
+        assert shape(rds) == self.undone(live, restored)
+        with pytest.raises(AirflowSkipException):
+            drive(undo(live))
+
+    @pytest.mark.parametrize("lag", [1, 2, 5])
+    def test_fully_swapped_and_killed_at_any_moment(self, rds, live, restored, lag) -> None:
+        rds.lag = lag
+        self.swapped(rds, live, restored)
+        for _ in range(60):
+            try:
+                once(undo(live))
+            except AirflowSkipException:
+                break
+        assert shape(rds) == self.undone(live, restored)
+
+    def test_restored_renamed_but_only_one_of_its_instances(self, rds, live, restored) -> None:
+        drive(rename("app-old", live))
+        rds._renamed("app-restore", "app")
+        rds.ModifyDBInstance("app-restore-1", "app-1", True)
+        drive(undo(live))
+        assert shape(rds) == self.undone(live, restored)
+
+    def test_instances_get_the_names_back_that_they_had(self, rds, restored) -> None:
+        cluster = rds.cluster("app")
+        rds.instance("writer", "app")
+        live = cluster["DbClusterResourceId"]
+        self.swapped(rds, live, restored)
+        drive(undo(live, ["writer"]))
+        assert shape(rds)["app"] == (live, ["writer"])
+
+    def test_cluster_with_instances_of_other_names_is_not_touched_where_nothing_was_swapped(self, rds) -> None:
+        live = rds.cluster("app")["DbClusterResourceId"]
+        rds.instance("writer", "app")
+        with pytest.raises(AirflowSkipException):
+            drive(undo(live, ["writer"]))
         assert rds.mutations == []
