@@ -132,6 +132,8 @@ def install_requirements(python: Path) -> bool:
     STAMP.unlink(missing_ok=True)
     uv: str | Path | None = shutil.which("uv")
     if uv is None:
+        if run([python, "-c", "import pip"]).returncode != 0:  # somebody else's venv
+            run([python, "-m", "ensurepip"])
         if run([python, "-m", "pip", "install", "--quiet", "uv"]).returncode == 0:
             uv = VENV / "bin" / "uv"
         else:

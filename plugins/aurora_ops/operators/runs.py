@@ -128,16 +128,13 @@ class RecordRunOperator(RunOperator):
                 "refused before anything was changed, and whoever asked sees why; nothing to record"
             )
         record = self._collect(context)
-        problem: Exception | None = None
         try:
             self.hook.put(self.table, record)
-        except Exception as exc:  # noqa: BLE001 - the announcement must go out; raised below
-            problem = exc
-        if self.topic_arn:
-            topics = TopicsHook(self.aws_conn_id, self.region_name)
-            topics.publish(self.topic_arn, run_record.subject(record), json.dumps(record, indent=2, default=str))
-        if problem is not None:
-            raise problem
+        finally:
+            if self.topic_arn:
+                topics = TopicsHook(self.aws_conn_id, self.region_name)
+                message = json.dumps(record, indent=2, default=str)
+                topics.publish(self.topic_arn, run_record.subject(record), message)
         return {key: record[key] for key in ("outcome", "pk", "sk", "warnings")}
 
     def _refused_in_person(self, context: Context) -> bool:
@@ -147,7 +144,7 @@ class RecordRunOperator(RunOperator):
             dag_id=dag_run.dag_id, run_ids=[dag_run.run_id], task_ids=[self.plan_task]
         )
         refused = str(states.get(dag_run.run_id, {}).get(self.plan_task)) == "failed"
-        return refused and str(dag_run.run_type) == "manual"
+        return refused and _run_type(dag_run) == "manual"
 
     def _collect(self, context: Context) -> dict[str, Any]:
         ti, dag_run = context["ti"], context["dag_run"]
@@ -166,7 +163,7 @@ class RecordRunOperator(RunOperator):
             moment=moment,
             started=dag_run.start_date or moment,
             ended=datetime.now(UTC),
-            triggered_by=str(getattr(dag_run, "triggering_user_name", None) or dag_run.run_type),
+            triggered_by=str(getattr(dag_run, "triggering_user_name", None) or _run_type(dag_run)),
             conf=dict(dag_run.conf or {}),
             plan=plan,
             states=mine,
@@ -185,3 +182,8 @@ class RecordRunOperator(RunOperator):
         ]
         found = {task_id: context["ti"].xcom_pull(task_ids=task_id, key=key) for task_id in ran}
         return {task_id: value for task_id, value in found.items() if value is not None}
+
+
+def _run_type(dag_run: Any) -> str:
+    """Name the kind of run; Airflow's enumerations differ in what ``str`` makes of them."""
+    return str(getattr(dag_run.run_type, "value", dag_run.run_type))
