@@ -50,7 +50,7 @@ def refresh(environment: Configured) -> None:
     """Build the DAG of an environment."""
     settings, sql = environment.settings, include() / "sql"
     if settings is None:
-        refused_dag(f"refresh_{environment.name}", environment, sql)
+        refused_dag("refresh", environment, sql)
         return
 
     @dag(

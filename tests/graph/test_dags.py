@@ -177,6 +177,14 @@ class TestEnvironments:
         assert "schedule: 'every night'" in bag.dags["refresh_dev"].doc_md
         assert "refused" not in bag.dags["refresh_staging"].tags
 
+    @pytest.mark.parametrize("name", ["staging (1)", "staging copy", "stagé"])
+    def test_file_name_that_makes_no_dag_id_is_refused_alone(self, include, name) -> None:
+        (include / "config" / f"{name}.yaml").write_text("environment: x")
+        bag = read_dags()
+        assert bag.import_errors == {}
+        assert len(bag.dags) == 2
+        assert "refused" not in bag.dags["refresh_staging"].tags
+
     def test_no_environment_no_dag(self, include) -> None:
         (include / "config" / "staging.yaml").unlink()
         bag = read_dags()

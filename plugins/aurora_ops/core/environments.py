@@ -33,7 +33,7 @@ def names(folder: Path) -> list[str]:
 
     :param folder: ``include/config``.
     """
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+    return sorted(path.stem for path in folder.glob("*.yaml") if not path.name.startswith("."))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as exc:
-        raise ConfigError(path.name, str(exc).replace("\n", " "), "write valid YAML") from exc
+    except (OSError, ValueError, yaml.YAMLError) as exc:  # ValueError: not UTF-8, or a date that does not exist
+        raise ConfigError(path.name, str(exc).replace("\n", " "), "write valid YAML, in UTF-8") from exc
     if not isinstance(raw, dict):
         raise ConfigError(path.name, type(raw).__name__, "write a mapping with environment, source, target, ...")
     if raw.get("environment") != path.stem:
@@ -71,12 +71,12 @@ def resolve(raw: Mapping[str, Any], conf: Mapping[str, Any] | None = None) -> Re
         elif value is not None:
             _set(merged, RUN_PARAMS[name], value)
             origins[RUN_PARAMS[name]] = "param"
-    report(problems)
     try:
-        return Resolved(Environment.model_validate(merged), origins)
+        settings = Environment.model_validate(merged)
     except ValidationError as exc:
-        report(_problems(exc))
-        raise  # unreachable: a ValidationError has at least one error
+        problems += _problems(exc)
+    report(problems)
+    return Resolved(settings, origins)
 
 
 def _problems(exc: ValidationError) -> list[PermanentError]:

@@ -32,6 +32,17 @@ def salt(master_password: str, run_key: str) -> str:
     return hmac.new(master_password.encode(), f"mask:{run_key}".encode(), hashlib.sha256).hexdigest()
 
 
+class _Once(yaml.SafeLoader):
+    """Refuse a table that stands in the file twice: YAML would silently drop the columns of the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping whose keys are all different."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(None, None, f"{twice} stands there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def declared_columns(folder: Path) -> list[Column]:
     """Read which columns of a schema are sensitive.
 
@@ -43,7 +54,10 @@ def declared_columns(folder: Path) -> list[Column]:
     where = f"masking/{folder.name}/columns.yaml"
     if not path.is_file():
         raise ConfigError(where, None, f"write {path.name}: table -> list of its sensitive columns")
-    content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_Once)  # noqa: S506 - a SafeLoader
+    except (ValueError, yaml.YAMLError) as exc:
+        raise ConfigError(where, str(exc).replace("\n", " "), "write valid YAML, each table once") from exc
     if not isinstance(content, dict) or not content:
         raise ConfigError(where, content, "write table -> list of its sensitive columns")
     found: list[Column] = []

@@ -6,16 +6,13 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from aurora_ops.core.naming import IDENTIFIER_PATTERN
+from aurora_ops.core.naming import IDENTIFIER_PATTERN, is_identifier
 from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
 
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="AWS account id, 12 digits, quoted")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region, such as eu-west-1")]
-Identifier = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9-]*$", description="RDS identifier, lower case")
-]
 Folder = Annotated[str, Field(pattern=r"^[0-9A-Za-z_$]{1,64}$")]
 
 
@@ -28,9 +25,22 @@ def _cron(value: str) -> str:
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError) as exc:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:  # OSError: a folder of zones, such as Europe
         raise ValueError("write an IANA time zone, such as Europe/Paris") from exc
     return value
+
+
+def _identifier(value: str) -> str:
+    if not is_identifier(value):
+        raise ValueError("write letters, digits and single hyphens, none at the end, such as staging-shop")
+    return value
+
+
+Identifier = Annotated[
+    str,
+    Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9-]*$", description="RDS identifier, lower case"),
+    AfterValidator(_identifier),
+]
 
 
 class Section(BaseModel):
@@ -64,6 +74,12 @@ class Serverless(Section):
 
     min_acu: float = Field(ge=0, le=256, description="lowest capacity")
     max_acu: float = Field(ge=0.5, le=256, description="highest capacity")
+
+    @model_validator(mode="after")
+    def _range(self) -> Serverless:
+        if self.min_acu > self.max_acu:
+            raise ValueError("min_acu must be at most max_acu")
+        return self
 
 
 class Instances(Section):

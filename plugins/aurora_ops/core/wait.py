@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 POLL_VARIABLE = "AURORA_OPS_POLL_S"
+_LEAST_S = 0.001
 
 
 def poll_interval_s(every_s: float) -> float:
@@ -18,7 +19,7 @@ def poll_interval_s(every_s: float) -> float:
     :param every_s: seconds that suit AWS.
     """
     override = os.environ.get(POLL_VARIABLE)
-    return float(override) if override else every_s
+    return max(float(override), _LEAST_S) if override else every_s
 
 
 @dataclass(frozen=True)

@@ -127,14 +127,16 @@ class AwsHook(AwsGenericHook[Any]):
         :raises WaitFailedError: a terminal state other than the goal was reached.
         :raises PermanentError: AWS refused the call for another reason.
         """
-        waiter = self.get_waiter(until.waiter, parameters=until.parameters or None)
         try:
-            waiter.wait(**until.args, WaiterConfig={"Delay": 0, "MaxAttempts": 1})
-        except (boto.ConnectionError, boto.HTTPClientError) as exc:
-            self.log.warning("%s: %s; looking again", until.waiter, exc)
+            with aws_errors(f"{until.waiter} {_subject(until.args)}"):  # making the client may assume the role anew
+                waiter = self.get_waiter(until.waiter, parameters=until.parameters or None)
+                try:
+                    waiter.wait(**until.args, WaiterConfig={"Delay": 0, "MaxAttempts": 1})
+                except boto.WaiterError as exc:
+                    return self._unreached(until, exc)
+        except errors.TransientError as exc:
+            self.log.warning("%s; looking again", exc)
             return Look.PENDING
-        except boto.WaiterError as exc:
-            return self._unreached(until, exc)
         return Look.REACHED
 
     def _unreached(self, until: Wait, exc: boto.WaiterError) -> Look:

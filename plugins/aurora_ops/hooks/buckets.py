@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from aurora_ops.core.errors import PermanentError
 from aurora_ops.hooks.base import AwsHook, aws_errors
 
 _MOST_KEYS = 1000
@@ -42,4 +43,9 @@ class BucketsHook(AwsHook):
         """Delete objects, a thousand a call."""
         for start in range(0, len(keys), _MOST_KEYS):
             batch = [{"Key": key} for key in keys[start : start + _MOST_KEYS]]
-            self.call("delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+            refused = self.call("delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True}).get("Errors")
+            if refused:  # the call itself succeeds
+                raise PermanentError(
+                    f"s3:delete_objects {bucket}: {len(refused)} of {len(batch)} keys not deleted, the first is "
+                    f"{refused[0].get('Key')}: {refused[0].get('Code')}; allow s3:DeleteObject on them"
+                )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,11 @@ _TRANSIENT = {
 }
 # Errors whose quoted text is a name from the script or the schema, never a value.
 _NAMES_ONLY = {1046, 1049, 1050, 1051, 1054, 1060, 1061, 1072, 1091, 1109, 1146, 1304, 1305, 1360, 1396}
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"", re.S)
+# From the first quote to the last: the server does not escape quotes within values, so they cannot be paired. One without an
+# end (messages are cut at 512 bytes) goes to the end of the text.
+_QUOTED = re.compile(r"['\"].*['\"]|['\"].*", re.S)
+# Errors whose text a trigger or procedure has written: anything may stand in it.
+_FREE_TEXT = {1643, 1644, 1645}
 # pymysql's converters by Python type escape arguments, those by field number read values.
 _ENCODERS_ONLY: Any = {kind: encode for kind, encode in conversions.items() if not isinstance(kind, int)}
 _LOGIN_REFUSED = {1044, 1045, 1698, 1820, 3118, 4151}
@@ -50,7 +54,9 @@ def described(exc: pymysql.MySQLError) -> str:
     """Describe a server's error without row data: quoted text is left out unless it can only be a name."""
     code, *rest = exc.args or (0,)
     text = " ".join(str(part) for part in rest)
-    return f"MySQL error {code}: {text if code in _NAMES_ONLY else _QUOTED.sub(chr(8230), text)}"
+    if code in _FREE_TEXT:
+        return f"MySQL error {code}: {chr(8230)}"
+    return f"MySQL error {code}: {text if code in _NAMES_ONLY else _QUOTED.sub(chr(8230), text, count=1)}"
 
 
 @contextmanager
@@ -107,7 +113,8 @@ class MySqlHook:
         self._connection: pymysql.Connection[Any] | None = None
 
     def __enter__(self) -> MySqlHook:
-        self.connection.ping(reconnect=False)
+        with mysql_errors(f"connecting as {self.where}"):
+            self.connection.ping(reconnect=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -180,7 +187,8 @@ class MySqlHook:
             try:
                 yield
             except BaseException:
-                self.connection.rollback()
+                with suppress(pymysql.MySQLError):  # one that is lost has rolled back
+                    self.connection.rollback()
                 raise
             self.connection.commit()
 

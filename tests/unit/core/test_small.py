@@ -147,3 +147,8 @@ class TestErrors:
         error = errors.ConfigError("a.b", "x", "y or z")
         assert (error.field, error.value, error.allowed) == ("a.b", "x", "y or z")
         assert str(error) == "a.b: 'x' is not allowed; y or z"
+
+
+def test_no_interval_is_no_division_by_zero(monkeypatch) -> None:
+    monkeypatch.setenv("AURORA_OPS_POLL_S", "0")
+    assert Wait("w", within_s=10).attempts >= 1

@@ -127,14 +127,16 @@ class TestLook:
 
     @pytest.mark.parametrize("status", ["failed", "deleting", "inaccessible-encryption-credentials"])
     def test_terminal_status(self, rds, status) -> None:
-        with Stubber(rds.conn) as stub, pytest.raises(errors.WaitFailedError, match="cluster_available app"):
+        with Stubber(rds.conn) as stub:
             stub.add_response("describe_db_clusters", statuses(status))
-            rds.look(CLUSTER_WAIT)
+            with pytest.raises(errors.WaitFailedError, match="cluster_available app"):
+                rds.look(CLUSTER_WAIT)
 
     def test_missing_where_that_is_terminal(self, rds) -> None:
-        with Stubber(rds.conn) as stub, pytest.raises(errors.WaitFailedError):
+        with Stubber(rds.conn) as stub:
             stub.add_client_error("describe_db_clusters", "DBClusterNotFoundFault")
-            rds.look(CLUSTER_WAIT)
+            with pytest.raises(errors.WaitFailedError):
+                rds.look(CLUSTER_WAIT)
 
     def test_missing_where_that_is_not_yet(self, rds) -> None:
         with Stubber(rds.conn) as stub:
@@ -156,9 +158,10 @@ class TestLook:
         ("code", "kind"), [("AccessDenied", errors.PermanentError), ("InvalidParameterValue", errors.PermanentError)]
     )
     def test_refused_call_is_an_error_at_once(self, rds, code, kind) -> None:
-        with Stubber(rds.conn) as stub, pytest.raises(kind) as raised:
+        with Stubber(rds.conn) as stub:
             stub.add_client_error("describe_db_clusters", code, "no")
-            rds.look(CLUSTER_WAIT)
+            with pytest.raises(kind) as raised:
+                rds.look(CLUSTER_WAIT)
         assert not isinstance(raised.value, errors.WaitFailedError)
         assert code in str(raised.value)
 
@@ -249,9 +252,10 @@ class TestCall:
             rds.call("describe_db_clusters", DBClusterIdentifier="x", MaxRecords=None)
 
     def test_message_names_the_resource_and_no_secret(self, rds, aws_session) -> None:
-        with Stubber(rds.conn) as stub, pytest.raises(errors.MissingError) as raised:
+        with Stubber(rds.conn) as stub:
             stub.add_client_error("modify_db_cluster", "DBClusterNotFoundFault", "no")
-            rds.call("modify_db_cluster", DBClusterIdentifier="app", MasterUserPassword="hunter2hunter2")
+            with pytest.raises(errors.MissingError) as raised:
+                rds.call("modify_db_cluster", DBClusterIdentifier="app", MasterUserPassword="hunter2hunter2")
         assert "rds:modify_db_cluster app: DBClusterNotFoundFault" in str(raised.value)
         assert "hunter2" not in str(raised.value)
         secrets = SecretsHook("aws_destination", REGION)
@@ -287,10 +291,11 @@ class TestCall:
         assert found[-1]["DBClusterSnapshotIdentifier"] == "4-2"
 
     def test_error_on_a_later_page_is_translated(self, rds) -> None:
-        with Stubber(rds.conn) as stub, pytest.raises(errors.TransientError):
+        with Stubber(rds.conn) as stub:
             stub.add_response("describe_db_clusters", {"DBClusters": [], "Marker": "1"})
             stub.add_client_error("describe_db_clusters", "Throttling")
-            rds.pages("describe_db_clusters", "DBClusters")
+            with pytest.raises(errors.TransientError):
+                rds.pages("describe_db_clusters", "DBClusters")
 
 
 class TestBuckets:
@@ -344,3 +349,22 @@ class TestKms:
         assert hook.list_grants(arn, "mine") == [grant]
         hook.revoke_grant(arn, grant)
         assert hook.list_grants(arn, "mine") == []
+
+
+def test_look_translates_every_botocore_error(aws_session, monkeypatch) -> None:
+    hook = RdsHook("aws_destination", "eu-west-1")
+
+    def refused(*_, **__):
+        raise boto.NoCredentialsError
+
+    monkeypatch.setattr(hook.conn, "_make_api_call", refused)
+    with pytest.raises(errors.PermanentError):
+        hook.look(Wait("cluster_available", {"DBClusterIdentifier": "app"}))
+
+
+def test_refused_deletion_is_an_error(aws_session) -> None:
+    hook = BucketsHook("aws_destination", "eu-west-1")
+    with Stubber(hook.conn) as stub:
+        stub.add_response("delete_objects", {"Errors": [{"Key": "k", "Code": "AccessDenied", "Message": "no"}]})
+        with pytest.raises(errors.AuroraOpsError, match="AccessDenied"):
+            hook.delete_keys("bucket", ["k"])

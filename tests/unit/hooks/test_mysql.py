@@ -7,7 +7,7 @@ import traceback
 
 import pymysql
 import pytest
-from aurora_ops.core.errors import PermanentError, TransientError
+from aurora_ops.core.errors import AuroraOpsError, PermanentError, TransientError
 from aurora_ops.core.timing import Timing
 from aurora_ops.hooks import mysql
 from aurora_ops.hooks.mysql import Login, MySqlHook, can_log_in, described, mysql_errors
@@ -59,7 +59,7 @@ def server(monkeypatch):
     class Server:
         connection = FakeConnection()
         error: Exception | None = None
-        asked: dict = {}
+        asked: dict | None = None
 
     def connect(**given):
         Server.asked = given
@@ -75,10 +75,10 @@ def server(monkeypatch):
 @pytest.mark.parametrize(
     ("code", "text", "shown"),
     [
-        (1062, "Duplicate entry 'ann@example.com' for key 'email'", "Duplicate entry … for key …"),
-        (1062, 'Duplicate entry "ann@example.com" for key', "Duplicate entry … for key"),
-        (1062, "Duplicate entry 'O\\'Hara' for key 'n'", "Duplicate entry … for key …"),
-        (1366, "Incorrect string value: '\\xF0\\x9F' for column 'notes' at row 3", "Incorrect string value: … for"),
+        (1062, "Duplicate entry 'ann@example.com' for key 'email'", "Duplicate entry …"),
+        (1062, 'Duplicate entry "ann@example.com" for key', "Duplicate entry …"),
+        (1062, "Duplicate entry 'O\\'Hara' for key 'n'", "Duplicate entry …"),
+        (1366, "Incorrect string value: '\\xF0\\x9F' for column 'notes' at row 3", "Incorrect string value: …"),
         (1292, "Truncated incorrect DOUBLE value: 'secret\nover lines'", "Truncated incorrect DOUBLE value: …"),
         (1054, "Unknown column 'emial' in 'field list'", "Unknown column 'emial' in 'field list'"),
         (1146, "Table 'shop.custmers' doesn't exist", "Table 'shop.custmers' doesn't exist"),
@@ -150,8 +150,8 @@ def test_transaction_commits(server) -> None:
 
 
 def test_transaction_rolls_back_and_raises(server) -> None:
+    server.connection.error = pymysql.err.OperationalError(1062, "x")
     with pytest.raises(PermanentError), MySqlHook(LOGIN) as sql, sql.transaction():
-        server.connection.error = pymysql.err.OperationalError(1062, "x")
         sql.run("UPDATE")
     assert [name for name, _ in server.connection.log] == ["begin", "UPDATE", "rollback", "close"]
 
@@ -204,3 +204,42 @@ def test_verified_context_requires_a_certificate(monkeypatch) -> None:
     context = mysql.verified_tls("ca.pem")
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname is False
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "leak"),
+    [
+        (1062, "Duplicate entry 'o'hara@example.com' for key 'customers.email'", "hara@example.com"),
+        (1062, "Duplicate entry 'it\\' for key 'note'", "it\\"),
+        (
+            1064,
+            "You have an error in your SQL syntax near 'IDENTIFIED BY 'pa55word' ACCOUNT UNLOCK' at line 1",
+            "pa55word",
+        ),
+        (1064, "You have an error in your SQL syntax near ''pa55word' ACCOUNT UNLOCK' at line 1", "pa55word"),
+        (1366, "Incorrect string value: 'cut off in the middle of ann@exam", "ann@exam"),
+        (1644, "customer ann@example.com must not be changed", "ann@example.com"),
+    ],
+)
+def test_values_with_quotes_in_them_are_left_out_too(code, text, leak) -> None:
+    assert leak not in described(pymysql.err.DatabaseError(code, text))
+
+
+def test_lost_connection_in_a_transaction_is_transient(server) -> None:
+    def gone():
+        raise pymysql.err.InterfaceError(0, "")
+
+    with pytest.raises(AuroraOpsError) as raised, MySqlHook(LOGIN) as sql, sql.transaction():
+        server.connection.rollback = gone  # as pymysql does once the socket is closed
+        server.connection.error = pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+        sql.run("UPDATE customers")
+    assert isinstance(raised.value, TransientError)
+
+
+def test_lost_connection_at_the_ping_is_ours(server, monkeypatch) -> None:
+    def gone(reconnect):
+        raise pymysql.err.OperationalError(2013, "Lost connection")
+
+    monkeypatch.setattr(server.connection, "ping", gone, raising=False)
+    with pytest.raises(TransientError), MySqlHook(LOGIN):
+        pass

@@ -68,7 +68,6 @@ def drive(make: Callable[[], RefreshOperator[Any]], ctx: Any | None = None) -> A
         try:
             return step()
         except TaskDeferred as deferred:
-            assert deferred.timeout is not None
             event = fire(deferred)
             task, method = make(), deferred.method_name
             step = lambda task=task, method=method, event=event: getattr(task, method)(ctx, event=event)  # noqa: E731

@@ -5,6 +5,8 @@ botocore's service model. Other services go on to moto. Time passes with calls: 
 many more calls of RDS.
 """
 
+# ruff: noqa: N802, N803 - operations and parameters have the names that AWS gave them
+
 from __future__ import annotations
 
 import copy

@@ -8,7 +8,6 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from aurora_ops.core.errors import StateError, TransientError, WaitFailedError, WaitTimeoutError
 from aurora_ops.operators import base
-from aurora_ops.operators.clusters import RestoreNamesOperator
 from aurora_ops.operators.snapshots import DeleteSnapshotOperator, EnsureSnapshotOperator
 
 from tests.unit.operators.driver import context, drive, once
@@ -127,4 +126,3 @@ def test_context_without_a_task_instance_is_enough(prod) -> None:
 def test_multiple_outputs_are_pushed_one_by_one() -> None:
     assert take().multiple_outputs is True
     assert DeleteSnapshotOperator(task_id="d", snapshot_id=None, **AT).multiple_outputs is True
-    assert RestoreNamesOperator.template_fields[-1] == "aside_id"

@@ -1,5 +1,7 @@
 """The check before a refresh: everything wrong is said at once, with field, value and what is allowed, and nothing is changed."""
 
+# ruff: noqa: N802, N803 - operations and parameters have the names that AWS gave them
+
 from __future__ import annotations
 
 import json
@@ -81,7 +83,8 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
     (sql / "masking" / "shop" / "columns.yaml").write_text("customers: [email]")
 
     world = SimpleNamespace(
-        rds=rds, key=key, groups=GROUPS, reads=reads, sql=sql, raw=samples.raw(), accounts=dict(ACCOUNTS), tables=list(KNOWN_TABLES),
+        rds=rds, key=key, groups=GROUPS, reads=reads, sql=sql,
+        raw=samples.raw(), accounts=dict(ACCOUNTS), tables=list(KNOWN_TABLES),
         logins=[], path=tmp_path / "staging.yaml",
     )  # fmt: skip
     world.raw["database"]["users"] = [{"username": "app", "secret": "staging/app"}]

@@ -185,13 +185,6 @@ class TestUndo:
     def undone(self, live, restored) -> dict:
         return {"app": (live, ["app-1"]), "app-restore": (restored, ["app-restore-1", "app-restore-2"])}
 
-    def test_fully_swapped(self, rds, live, restored) -> None:
-        self.swapped(rds, live, restored)
-        assert drive(undo(live))["resource_id"] == live
-        assert shape(rds) == self.undone(live, restored)
-        with pytest.raises(AirflowSkipException):
-            drive(undo(live))
-
     @pytest.mark.parametrize("lag", [1, 2, 5])
     def test_fully_swapped_and_killed_at_any_moment(self, rds, live, restored, lag) -> None:
         rds.lag = lag
@@ -209,14 +202,6 @@ class TestUndo:
         rds.ModifyDBInstance("app-restore-1", "app-1", True)
         drive(undo(live))
         assert shape(rds) == self.undone(live, restored)
-
-    def test_instances_get_the_names_back_that_they_had(self, rds, restored) -> None:
-        cluster = rds.cluster("app")
-        rds.instance("writer", "app")
-        live = cluster["DbClusterResourceId"]
-        self.swapped(rds, live, restored)
-        drive(undo(live, ["writer"]))
-        assert shape(rds)["app"] == (live, ["writer"])
 
     def test_cluster_with_instances_of_other_names_is_not_touched_where_nothing_was_swapped(self, rds) -> None:
         live = rds.cluster("app")["DbClusterResourceId"]

@@ -287,10 +287,9 @@ class TestUsers:
 
         return execute
 
-    def run(self, users=({"username": "app", "secret": "staging/app"},), ctx=None):
-        operator = maker(
-            SetUsersOperator, users=list(users), run_key="k", serving_id="serving", serving_host="serving.rds"
-        )
+    def run(self, users=None, ctx=None):
+        users = users or [{"username": "app", "secret": "staging/app"}]
+        operator = maker(SetUsersOperator, users=users, run_key="k", serving_id="serving", serving_host="serving.rds")
         return drive(operator, ctx)
 
     def test_others_are_dropped_and_passwords_are_pending(

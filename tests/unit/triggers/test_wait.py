@@ -61,20 +61,20 @@ def test_two_waits_for_the_same_are_the_same(looks) -> None:
     assert trigger().serialize() == trigger().serialize()
 
 
-def test_reached_at_the_first_look_sleeps_not_at_all(looks) -> None:
+def test_first_look_comes_after_one_interval_since_the_task_has_just_looked(looks) -> None:
     slept = looks(Look.REACHED)
     (event,) = run_trigger(trigger())
     assert event["status"] == "success"
     assert event["message"] == "cluster_available"
     assert event["at"] > 1_700_000_000
-    assert slept == []
+    assert slept == [15]
 
 
 def test_reached_later(looks) -> None:
     slept = looks(Look.PENDING, Look.PENDING, Look.REACHED)
     (event,) = run_trigger(trigger())
     assert event["status"] == "success"
-    assert slept == [15, 15]
+    assert slept == [15] * 3
 
 
 def test_never_reached_is_a_timeout_that_says_what_was_waited_for(looks) -> None:
@@ -82,14 +82,14 @@ def test_never_reached_is_a_timeout_that_says_what_was_waited_for(looks) -> None
     (event,) = run_trigger(trigger())
     assert event["status"] == "timeout"
     assert "cluster_available {'DBClusterIdentifier': 'app'}: not within 60 s" in event["message"]
-    assert slept == [15] * 3
+    assert slept == [15] * 4
 
 
 def test_poll_interval_may_be_a_fraction_of_a_second(looks, monkeypatch) -> None:
     monkeypatch.setenv("AURORA_OPS_POLL_S", "0.25")
     slept = looks(Look.PENDING)
     run_trigger(trigger(Wait("w", within_s=1, every_s=15)))
-    assert slept == [0.25] * 3
+    assert slept == [0.25] * 4
 
 
 @pytest.mark.parametrize("error", [WaitFailedError("it is deleting"), PermanentError("AccessDenied")])
@@ -97,7 +97,7 @@ def test_terminal_state_and_refused_call_are_failures(looks, error) -> None:
     slept = looks(Look.PENDING, error)
     (event,) = run_trigger(trigger())
     assert event == {"status": "failed", "message": str(error), "at": event["at"]}
-    assert len(slept) == 1
+    assert len(slept) == 2
 
 
 def test_each_event_is_json(looks) -> None:
@@ -120,7 +120,7 @@ def test_throttled_for_ever_still_ends(aws_session, monkeypatch, code) -> None:
         (event,) = run_trigger(trigger())
         stub.assert_no_pending_responses()
     assert event["status"] == "timeout"
-    assert len(slept) == 5
+    assert len(slept) == 6
 
 
 def test_every_hook_that_can_wait_has_waiters_and_makes_its_own_session() -> None:
