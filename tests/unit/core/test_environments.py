@@ -208,24 +208,24 @@ class TestRead:
 @pytest.mark.parametrize("zone", ["Europe", "America"])
 def test_folder_of_zones_is_no_zone(zone) -> None:
     with pytest.raises(ConfigError, match="IANA"):
-        environments.resolve(samples.raw({"timezone": zone}))
+        environments.resolve(raw({"timezone": zone}))
 
 
 @pytest.mark.parametrize("name", ["staging--shop", "staging-"])
 def test_illegal_identifier_is_refused(name) -> None:
     changes = {"target.cluster": name, "safety.allowed_clusters": [name]}
     with pytest.raises(PermanentError):
-        environments.resolve(samples.raw(changes))
+        environments.resolve(raw(changes))
 
 
 def test_serverless_range_is_a_range() -> None:
     instances = {"class": "db.serverless", "serverless": {"min_acu": 8, "max_acu": 2}}
     with pytest.raises(ConfigError):
-        environments.resolve(samples.raw({"target.instances": instances}))
+        environments.resolve(raw({"target.instances": instances}))
 
 
 def test_unknown_parameter_does_not_hide_a_wrong_value() -> None:
     with pytest.raises(PermanentError) as raised:
-        environments.resolve(samples.raw(), {"snapshots": "newest", "readers": 99})
+        environments.resolve(raw(), {"snapshots": "newest", "readers": 99})
     assert "snapshots" in str(raised.value)
     assert "target.instances.readers" in str(raised.value)

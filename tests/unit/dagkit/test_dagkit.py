@@ -10,7 +10,6 @@ import yaml
 from aurora_ops.core.settings import RUN_PARAMS
 from aurora_ops.dagkit import environments, paths
 from aurora_ops.dagkit.defaults import DAG_DEFAULTS, TASK_DEFAULTS
-from aurora_ops.dagkit.environments import configured
 from aurora_ops.dagkit.refresh_params import refresh_params
 from aurora_ops.dagkit.schedules import nightly
 
@@ -68,6 +67,28 @@ class TestConfigured:
     def test_none(self, config) -> None:
         assert list(environments.configured()) == []
 
+    @pytest.mark.parametrize(
+        "content",
+        [b"environment: caf\xe9\n", b"environment: a\nschedule: 2026-13-45\n"],
+        ids=["not UTF-8", "impossible date"],
+    )
+    def test_unreadable_file_is_refused_alone(self, config, content) -> None:
+        (config / "staging.yaml").write_text(yaml.safe_dump(samples.raw()))
+        (config / "a.yaml").write_bytes(content)
+        broken, staging = environments.configured()
+        assert broken.settings is None
+        assert staging.settings is not None
+
+    def test_hidden_file_of_an_editor_is_no_environment(self, config) -> None:
+        (config / "staging.yaml").write_text(yaml.safe_dump(samples.raw()))
+        (config / ".#staging.yaml").symlink_to("nobody@nowhere.1")
+        assert [environment.name for environment in environments.configured()] == ["staging"]
+
+    def test_dangling_link_is_refused_alone(self, config) -> None:
+        (config / "staging.yaml").write_text(yaml.safe_dump(samples.raw()))
+        (config / "linked.yaml").symlink_to(config / "nowhere")
+        assert [bool(environment.settings) for environment in environments.configured()] == [False, True]
+
 
 class TestSchedule:
     """From the file, and never by surprise."""
@@ -124,97 +145,3 @@ class TestForm:
 def test_defaults_name_an_owner() -> None:
     assert TASK_DEFAULTS["owner"] == "aurora-ops"
     assert DAG_DEFAULTS["default_args"] is TASK_DEFAULTS
-
-
-@pytest.fixture
-def config(monkeypatch, tmp_path):
-    (tmp_path / "sql").mkdir()
-    (tmp_path / "config").mkdir()
-    monkeypatch.setenv("AURORA_OPS_INCLUDE", str(tmp_path))
-    (tmp_path / "config" / "staging.yaml").write_text(yaml.safe_dump(samples.raw()))
-    return tmp_path / "config"
-
-
-@pytest.mark.parametrize(
-    ("code", "text", "leak"),
-    [
-        (1062, "Duplicate entry 'o'hara@example.com' for key 'customers.email'", "hara@example.com"),
-        (1062, "Duplicate entry 'it\\' for key 'note'", "it\\"),
-        (
-            1064,
-            "You have an error in your SQL syntax near 'IDENTIFIED BY 'pa55word' ACCOUNT UNLOCK' at line 1",
-            "pa55word",
-        ),
-        (1064, "You have an error in your SQL syntax near ''pa55word' ACCOUNT UNLOCK' at line 1", "pa55word"),
-        (1366, "Incorrect string value: 'cut off in the middle of ann@exam", "ann@exam"),
-        (1644, "customer ann@example.com must not be changed", "ann@example.com"),
-    ],
-)
-def test_redaction(code, text, leak) -> None:
-    assert leak not in described(pymysql.err.DatabaseError(code, text))
-
-
-# --- 2. a connection lost within a transaction becomes permanent (hooks/mysql.py, transaction)
-
-
-def test_lost_connection_in_a_transaction_is_transient(server) -> None:
-    def gone():
-        raise pymysql.err.InterfaceError(0, "")
-
-    with pytest.raises(AuroraOpsError) as raised, MySqlHook(LOGIN) as sql, sql.transaction():
-        server.connection.rollback = gone  # as pymysql does once the socket is closed
-        server.connection.error = pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
-        sql.run("UPDATE customers")
-    assert isinstance(raised.value, TransientError), traceback.format_exception_only(raised.value)
-
-
-def test_lost_connection_at_the_ping_is_ours(server, monkeypatch) -> None:
-    def gone(reconnect):
-        raise pymysql.err.OperationalError(2013, "Lost connection")
-
-    monkeypatch.setattr(server.connection, "ping", gone, raising=False)
-    with pytest.raises(TransientError), MySqlHook(LOGIN):
-        pass
-
-
-# --- 3. look() lets raw botocore errors through: the trigger dies instead of sending "failed"
-
-
-def test_look_translates_every_botocore_error(aws_session, monkeypatch) -> None:
-    hook = RdsHook("aws_destination", "eu-west-1")
-
-    def refused(*_, **__):
-        raise NoCredentialsError
-
-    monkeypatch.setattr(hook.conn, "_make_api_call", refused)
-    with pytest.raises(PermanentError):
-        hook.look(Wait("cluster_available", {"DBClusterIdentifier": "app"}))
-
-
-# --- 4. a wrong environment file takes the others' DAGs away
-
-
-@pytest.fixture
-def config(monkeypatch, tmp_path):
-    (tmp_path / "sql").mkdir()
-    (tmp_path / "config").mkdir()
-    monkeypatch.setenv("AURORA_OPS_INCLUDE", str(tmp_path))
-    (tmp_path / "config" / "staging.yaml").write_text(yaml.safe_dump(samples.raw()))
-    return tmp_path / "config"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"environment: caf\xe9\n", b"environment: a\nschedule: 2026-13-45\n"],
-    ids=["not UTF-8", "impossible date"],
-)
-def test_unreadable_file_is_refused_alone(config, content) -> None:
-    (config / "a.yaml").write_bytes(content)
-    broken, staging = configured()
-    assert broken.settings is None
-    assert staging.settings is not None
-
-
-def test_dangling_link_is_refused_alone(config) -> None:
-    (config / ".#staging.yaml").symlink_to("nobody@nowhere.1")  # Emacs, while the file is being edited
-    assert "staging" in {environment.name for environment in configured() if environment.settings}

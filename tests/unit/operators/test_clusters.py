@@ -13,13 +13,12 @@ from aurora_ops.core.errors import (
     WaitFailedError,
     WaitTimeoutError,
 )
+from aurora_ops.operators.cluster_removal import DeleteClusterOperator, RetireClusterOperator
 from aurora_ops.operators.clusters import (
     AttachRoleOperator,
     CreateInstancesOperator,
-    DeleteClusterOperator,
     ModifyClusterOperator,
     RestoreClusterOperator,
-    RetireClusterOperator,
 )
 
 from tests.unit.operators.driver import drive, once

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from aurora_ops.core.errors import MissingError, SafetyError, StateError, WaitFailedError
-from aurora_ops.operators.clusters import RenameClusterOperator, RestoreNamesOperator
+from aurora_ops.operators.cluster_names import RenameClusterOperator, RestoreNamesOperator
 
 from tests.unit.operators.driver import drive, once
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from airflow.sdk import TriggerRule
 
 from aurora_ops.core.settings import Environment
-from aurora_ops.operators.clusters import ModifyClusterOperator, RenameClusterOperator, RestoreNamesOperator
+from aurora_ops.operators.cluster_names import RenameClusterOperator, RestoreNamesOperator
+from aurora_ops.operators.clusters import ModifyClusterOperator
 from aurora_ops.operators.credentials import MoveSecretsOperator, RestoreSecretsOperator
 from aurora_ops.operators.verify import VerifyServingOperator
 from aurora_ops.task_groups.typed import Outputs, group

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from airflow.sdk import BaseOperator
 
 from aurora_ops.core.settings import Environment
-from aurora_ops.operators.clusters import DeleteClusterOperator, RetireClusterOperator
+from aurora_ops.operators.cluster_removal import DeleteClusterOperator, RetireClusterOperator
 from aurora_ops.operators.publish import PublishClusterOperator
 from aurora_ops.operators.runs import RecordRunOperator, ReleaseLockOperator
 from aurora_ops.operators.snapshots import DeleteSnapshotOperator, RevokeShareOperator

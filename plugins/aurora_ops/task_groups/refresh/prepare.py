@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aurora_ops.core.settings import Environment
-from aurora_ops.operators.clusters import DeleteClusterOperator
+from aurora_ops.operators.cluster_removal import DeleteClusterOperator
 from aurora_ops.operators.prepare import CheckRefreshOperator
 from aurora_ops.operators.runs import TakeLockOperator
 from aurora_ops.task_groups.typed import Outputs, group
