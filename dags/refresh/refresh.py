@@ -17,7 +17,6 @@ the run says what serves now. `clean_up.*` red: something is left behind and nam
 
 from __future__ import annotations
 
-from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import dag
 from aurora_ops.dagkit.defaults import DAG_DEFAULTS
 from aurora_ops.dagkit.environments import Configured, configured
@@ -30,20 +29,9 @@ from aurora_ops.task_groups.db.obtain_snapshot import obtain_snapshot
 from aurora_ops.task_groups.db.restore_database import restore_database
 from aurora_ops.task_groups.db.swap_cluster import swap_cluster
 from aurora_ops.task_groups.refresh.finish import clean_up, publish, record
+from aurora_ops.task_groups.refresh.places import approve, files
 from aurora_ops.task_groups.refresh.prepare import prepare_refresh
-from aurora_ops.task_groups.typed import Outputs, group
-
-
-@group("files")
-def files() -> EmptyOperator:
-    """Hold the place of the file systems, which are refreshed beside the database."""
-    return EmptyOperator(task_id="restore_file_systems")
-
-
-@group("approve")
-def approve() -> EmptyOperator:
-    """Hold the place of the person who may say no before anything that serves changes."""
-    return EmptyOperator(task_id="approve_switch")
+from aurora_ops.task_groups.typed import Outputs
 
 
 def refresh(environment: Configured) -> None:

@@ -13,8 +13,7 @@ import uuid
 from datetime import UTC, datetime
 
 LONGEST = 63
-IDENTIFIER_PATTERN = r"^[A-Za-z](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,62}$"
-_IDENTIFIER = re.compile(IDENTIFIER_PATTERN)
+_IDENTIFIER = re.compile(r"^[A-Za-z](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,62}$")
 _DIGEST = 6
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from croniter import croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from aurora_ops.core.naming import IDENTIFIER_PATTERN, is_identifier
+from aurora_ops.core.naming import is_identifier
 from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
 
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="AWS account id, 12 digits, quoted")]
@@ -203,5 +203,3 @@ RUN_PARAMS: dict[str, str] = {
     "keep_tables": "database.keep_tables",
     "sensitive_columns": "database.sensitive_columns",
 }
-
-__all__ = ["IDENTIFIER_PATTERN", "RUN_PARAMS", "Environment", "User"]

@@ -10,6 +10,7 @@ from airflow.sdk import dag
 from aurora_ops.dagkit.defaults import DAG_DEFAULTS
 from aurora_ops.dagkit.environments import Configured
 from aurora_ops.operators.prepare import CheckRefreshOperator
+from aurora_ops.task_groups.typed import group
 
 
 def refused_dag(area: str, environment: Configured, sql_folder: Path) -> None:
@@ -30,12 +31,15 @@ def refused_dag(area: str, environment: Configured, sql_folder: Path) -> None:
         tags=["refresh", "refused"],
     )
     def refused() -> None:
-        CheckRefreshOperator(
-            task_id="check",
-            task_display_name="prepare.check",
-            path=str(environment.path),
-            sql_folder=str(sql_folder),
-            aws_conn_id="aws_default",
-        )
+        @group("prepare")
+        def prepare() -> None:
+            CheckRefreshOperator(
+                task_id="check",
+                path=str(environment.path),
+                sql_folder=str(sql_folder),
+                aws_conn_id="aws_default",
+            )
+
+        prepare()
 
     refused()

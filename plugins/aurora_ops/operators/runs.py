@@ -46,7 +46,7 @@ class TakeLockOperator(RunOperator):
 
     :param lease_h: hours after which the lock is void.
     :return: ``{"target_key", "holder"}``.
-    :raises PermanentError: another run has it; nothing was changed.
+    :raises BusyError: another run has it, which is waited for by retrying, then given up; nothing was changed.
     """
 
     permissions: ClassVar[tuple[str, ...]] = ("dynamodb:PutItem", "dynamodb:GetItem")
