@@ -64,7 +64,7 @@ def report(problems: list[PermanentError]) -> None:
     """Raise what was found wrong, all of it at once, so that a person corrects it in one go.
 
     :param problems: findings; none means nothing happens, one is raised as it is.
-    :raises PermanentError: the findings, of the class of the first.
+    :raises PermanentError: the findings; a ``SafetyError`` where one of them is.
     """
     if not problems:
         return

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-_FAILED = ("failed", "upstream_failed")
 _LONGEST_CAUSE = 1000
 
 
@@ -48,7 +47,10 @@ def build(
     :return: an item of plain values.
     """
     failed = [task_id for task_id, state in states.items() if str(state) == "failed"]
-    mandatory = sorted(task_id for task_id in failed if not task_id.startswith(tuple(best_effort)))
+    mandatory = sorted(
+        (task_id for task_id in failed if not task_id.startswith(tuple(best_effort))),
+        key=lambda task_id: (_ended(timings.get(task_id)), task_id),
+    )
     undone = bool(compensation) and all(str(states.get(task_id)) == "success" for task_id in compensation)
     blocked = any(
         str(state) == "upstream_failed" and not task_id.startswith(tuple(best_effort))
@@ -56,7 +58,7 @@ def build(
     )
     outcome = "failed" if mandatory or blocked else "succeeded"
     warnings = [f"{task_id}: {causes.get(task_id, 'failed')}" for task_id in sorted(failed) if task_id not in mandatory]
-    compensating_failed = [task_id for task_id in compensation if str(states.get(task_id)) in _FAILED and mandatory]
+    compensating_failed = [task_id for task_id in compensation if task_id in failed]
     rpo = _rpo(plan, ended)
     return {
         "pk": target_key,
@@ -90,6 +92,11 @@ def _serving(outcome: str, states: Mapping[str, Any], *, undone: bool, broken: b
         return "old cluster: the switch was undone"
     renamed = any(task_id.endswith("rename_restored") and str(state) == "success" for task_id, state in states.items())
     return "new cluster" if renamed else "old cluster: it was never touched"
+
+
+def _ended(timing: Mapping[str, Any] | None) -> float:
+    """Tell when a step ended; one that left no time comes last."""
+    return max((span["end"] for span in (timing or {}).get("spans", [])), default=float("inf"))
 
 
 def _step(state: str, timing: Mapping[str, Any] | None) -> dict[str, Any]:

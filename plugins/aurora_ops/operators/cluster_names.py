@@ -154,7 +154,7 @@ class RestoreNamesOperator(RenameClusterOperator):
         if holder is None or holder.resource_id == self.resource_id:
             holder = self.hook.find_cluster(self.aside_id)
         if holder is not None and not (holder.cluster_id == self.aside_id and self._settled(holder)):
-            return self.name_pass(holder.resource_id, self.aside_id, context)
+            self.name_pass(holder.resource_id, self.aside_id, context)  # waits, or it has just been done
         return self.name_pass(self.resource_id, self.cluster_id, context)
 
     def wanted_instances(self, cluster: Cluster) -> list[str]:

@@ -177,6 +177,7 @@ class CreateInstancesOperator(ClusterOperator):
     :return: ``{"cluster_id", "instance_ids"}``.
     :raises MissingError: there is no such cluster.
     :raises StateError: an instance of this name belongs to another cluster.
+    :raises SafetyError: the cluster is not tagged ``refresh=true``.
     """
 
     permissions: ClassVar[tuple[str, ...]] = (
@@ -206,6 +207,7 @@ class CreateInstancesOperator(ClusterOperator):
         """Ask for those that are missing; wait for the first that is not available."""
         wanted = [naming.instance(self.cluster_id, self.first + n) for n in range(int(self.count))]
         cluster = self.hook.require_cluster(self.cluster_id)
+        require_refreshable(self.cluster_id, cluster.tags)
         if wanted and cluster.status != "available":
             return self.wait_for("cluster_available", self.cluster_id, context)
         pending = [instance_id for instance_id in wanted if not self._is_available(instance_id)]
@@ -291,6 +293,7 @@ class AttachRoleOperator(ClusterOperator):
     :param role_arn: the role; ``None`` is nothing to do (templated).
     :return: ``{"cluster_id", "role_arn"}``.
     :raises WaitFailedError: AWS finds the role invalid.
+    :raises SafetyError: the cluster is not tagged ``refresh=true``.
     """
 
     permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusters", "rds:AddRoleToDBCluster", "iam:PassRole")
@@ -303,6 +306,7 @@ class AttachRoleOperator(ClusterOperator):
     def take_pass(self, context: Context) -> Result:
         """Look; attach; wait."""
         cluster = self.hook.require_cluster(self.cluster_id)
+        require_refreshable(self.cluster_id, cluster.tags)
         if self.role_arn and cluster.roles.get(self.role_arn) != "ACTIVE":
             if self.role_arn not in cluster.roles:
                 self.hook.add_role(self.cluster_id, self.role_arn)

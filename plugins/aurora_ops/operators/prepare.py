@@ -25,6 +25,8 @@ from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.masking import missing_columns
 from aurora_ops.operators.sql import master_login
 
+_SERVING = ("available", "backing-up")
+
 
 class CheckRefreshOperator(RefreshOperator[RdsHook]):
     """Check settings, accounts, guards and resources of a refresh, and decide its plan. Changes nothing.
@@ -172,7 +174,7 @@ class _Check:
         """Look at the cluster that is to be replaced, and at the names around it; none at all is a first refresh."""
         for name in (names["temporary_cluster"], names["old_cluster"]):
             if (leftover := target.find_cluster(name)) is not None:
-                safety.require_refreshable(name, leftover.tags)
+                self._require_refreshable(leftover)
         live = target.find_cluster(names["target_cluster"])
         if live is None:
             if self.settings.database.keep_tables:
@@ -182,10 +184,15 @@ class _Check:
                     )
                 )
             return None
-        safety.require_refreshable(live.cluster_id, live.tags)
-        if live.status not in ("available", "backing-up"):
-            raise StateError(f"target.cluster: {live.cluster_id} is {live.status}; it must be available to be replaced")
+        self._require_refreshable(live)
+        if live.status not in _SERVING:
+            self.problems.append(
+                StateError(f"target.cluster: {live.cluster_id} is {live.status}; it must be available to be replaced")
+            )
         return live
+
+    def _require_refreshable(self, cluster: Cluster) -> None:
+        self._attempt(lambda: safety.require_refreshable(cluster.cluster_id, cluster.tags))
 
     def _snapshot(self, source: RdsHook) -> Snapshot | None:
         return refresh_plan.choose_snapshot(
@@ -297,7 +304,7 @@ class _Check:
     def _tables(self, live: Cluster | None) -> None:
         """See that the tables to keep are there."""
         names = [Table.parse(name, "database.keep_tables") for name in self.settings.database.keep_tables]
-        if live is None or not names:
+        if live is None or live.status not in _SERVING or not names:
             return
         with MySqlHook(self._target_login(live)) as sql:
             known = sql.rows(
@@ -327,7 +334,7 @@ class _Check:
             login = Login(
                 origin.reader_endpoint, origin.port, value["username"], value["password"], self.settings.database.tls_ca
             )
-        elif live is not None:
+        elif live is not None and live.status in _SERVING:
             login = self._target_login(live)
         else:
             return

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
+from aurora_ops.core.safety import require_refreshable
 from aurora_ops.hooks.parameters import ParametersHook
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.operators.base import Result
@@ -22,6 +23,7 @@ class PublishClusterOperator(ClusterOperator):
     :param run_key: names the run that made it (templated).
     :param snapshot_id: source snapshot of its data (templated).
     :return: ``{"cluster_id", "endpoint", "parameter"}``.
+    :raises SafetyError: the cluster is not tagged ``refresh=true``.
     """
 
     permissions: ClassVar[tuple[str, ...]] = (
@@ -42,6 +44,7 @@ class PublishClusterOperator(ClusterOperator):
         """Write what differs."""
         hook: RdsHook = self.hook
         cluster = hook.require_cluster(self.cluster_id)
+        require_refreshable(self.cluster_id, cluster.tags)
         wanted = {PUBLISHED_TAG: self.run_key, "aurora-ops:snapshot": self.snapshot_id}
         if any(cluster.tags.get(key) != value for key, value in wanted.items()):
             hook.set_tags(cluster.arn, wanted)

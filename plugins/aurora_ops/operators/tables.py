@@ -91,8 +91,9 @@ class DumpTablesOperator(SqlOperator):
 class LoadTablesOperator(SqlOperator):
     """Put dumped tables into a cluster, in place of those of the same name.
 
-    Each is built beside the present one and takes its name in one ``RENAME TABLE``, so at no moment is there half a table.
-    The table comes back as it was dumped, definition and triggers included.
+    Each is built beside the present one, which is then dropped, and takes its name; foreign keys of other tables find it again by
+    name. (Were the present one renamed, they would follow it.) The table comes back as it was dumped, definition and triggers
+    included.
 
     :param objects: table to key, as ``DumpTablesOperator`` returns it (templated).
     :param bucket: bucket of the same account (templated).
@@ -127,9 +128,8 @@ class LoadTablesOperator(SqlOperator):
         content = kept_tables.read(BucketsHook(self.aws_conn_id, self.region_name).open(str(self.bucket), key))
         header = next(content)
         fresh = table._replace(name=("aurora_ops_new_" + table.name)[:_LONGEST_TABLE_NAME])
-        gone = table._replace(name=("aurora_ops_old_" + table.name)[:_LONGEST_TABLE_NAME])
         sql.run(f"CREATE DATABASE IF NOT EXISTS {quoted(table.schema)}", what="prepare load")
-        sql.run(f"DROP TABLE IF EXISTS {fresh.sql}, {gone.sql}", what="prepare load")
+        sql.run(f"DROP TABLE IF EXISTS {fresh.sql}", what="prepare load")
         create = _FOREIGN_KEY_NAME.sub("FOREIGN KEY", str(header["create"])).replace(quoted(table.name), fresh.sql, 1)
         sql.run(create, what=f"create {table}")
         names = ", ".join(quoted(name) for name in header["columns"])
@@ -141,11 +141,8 @@ class LoadTablesOperator(SqlOperator):
         arrived = int(sql.rows(f"SELECT COUNT(*) FROM {fresh.sql}", what=f"count {table}")[0][0])  # noqa: S608
         if arrived != count:
             raise VerificationError(f"{table}: {count} rows were kept and {arrived} arrived")
-        if _columns(sql, table):
-            sql.run(f"RENAME TABLE {table.sql} TO {gone.sql}, {fresh.sql} TO {table.sql}", what=f"swap {table}")
-            sql.run(f"DROP TABLE {gone.sql}", what=f"swap {table}")
-        else:
-            sql.run(f"RENAME TABLE {fresh.sql} TO {table.sql}", what=f"swap {table}")
+        sql.run(f"DROP TABLE IF EXISTS {table.sql}", what=f"swap {table}")
+        sql.run(f"RENAME TABLE {fresh.sql} TO {table.sql}", what=f"swap {table}")
         sql.run(f"USE {quoted(table.schema)}", what="prepare load")
         for statement in header["triggers"]:
             sql.run(_DEFINER.sub("", statement, count=1), what=f"trigger of {table}")

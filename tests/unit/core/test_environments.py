@@ -152,7 +152,7 @@ def test_all_wrong_values_are_said_at_once() -> None:
     text = str(raised.value)
     for field in ("timezone", "schedule", "source.account_id", "safety.more", "target.instances.readers"):
         assert f"- {field}" in text
-    assert text.startswith("6 problems")
+    assert text.startswith("7 problems")
 
 
 def test_all_unknown_parameters_are_said_at_once() -> None:

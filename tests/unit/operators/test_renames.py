@@ -209,3 +209,11 @@ class TestUndo:
         with pytest.raises(AirflowSkipException):
             drive(undo(live, ["writer"]))
         assert rds.mutations == []
+
+    def test_instances_get_the_names_back_that_they_had(self, rds, restored) -> None:
+        cluster = rds.cluster("app")
+        rds.instance("writer", "app")
+        live = cluster["DbClusterResourceId"]
+        self.swapped(rds, live, restored)
+        drive(undo(live, ["writer"]))
+        assert shape(rds)["app"] == (live, ["writer"])

@@ -341,6 +341,12 @@ class TestDelete:
         assert "s" in rds.snapshots
         assert rds.mutations == []
 
+    def test_deleting_is_waited_for(self, rds, delete) -> None:
+        rds.snapshot("s", Status="deleting")
+        rds.after(4, rds.snapshots.clear)
+        assert drive(delete)["status"] == "absent"
+        assert rds.mutations == []
+
     def test_still_in_the_making_is_retried(self, rds, delete) -> None:
         rds.snapshot("s", Status="creating")
         with pytest.raises(BusyError):

@@ -128,3 +128,19 @@ def test_every_hook_that_can_wait_has_waiters_and_makes_its_own_session() -> Non
         assert hook.service == service
         assert hook("aws_destination", "eu-west-1", fresh=True)._fresh is True
         assert hook("aws_destination", "eu-west-1").waiter_path is not None
+
+
+def test_looks_through_a_session_of_its_own_since_the_triggerer_outlives_changes_of_connections(
+    looks, monkeypatch
+) -> None:
+    made = []
+
+    class Hook(RdsHook):
+        def __init__(self, *args, **kwargs):
+            made.append((args, kwargs))
+            super().__init__(*args, **kwargs)
+
+    looks(Look.REACHED)
+    monkeypatch.setitem(HOOKS, "rds", Hook)
+    run_trigger(trigger())
+    assert made == [(("aws_destination", "eu-west-1"), {"fresh": True})]

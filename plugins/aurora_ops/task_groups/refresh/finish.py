@@ -17,7 +17,7 @@ from aurora_ops.task_groups.typed import Outputs, group
 PLAN_TASK = "prepare.check"
 SNAPSHOT_TASK = "source.take_snapshot"
 BEST_EFFORT = ("clean_up.",)
-COMPENSATION = ("switch.undo_rename",)
+COMPENSATION = ("switch.undo_rename", "switch.undo_secrets")
 
 
 @group("publish")
