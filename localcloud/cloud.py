@@ -146,7 +146,9 @@ class Cloud:
         self._shutdown: list[Callable[[], None]] = []
         self._admin: dict[str, AdminOperation] = {}
         self.faults = Faults()
-        self.faults.offer(self)
+        self.on_admin("faults-add", self.faults.add)
+        self.on_admin("faults-clear", self.faults.clear)
+        self.on_admin("faults-list", self.faults.list)
 
     def lock(self, service: str) -> threading.RLock:
         """Reentrant lock of a service, held while one of its calls is answered; whoever changes its state takes it.

@@ -10,10 +10,7 @@ import json
 import threading
 from dataclasses import asdict, dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
+from typing import Any
 
 
 @dataclass
@@ -58,12 +55,6 @@ class Faults:
         self._rules: dict[int, Rule] = {}
         self._ids = count(1)
         self._lock = threading.Lock()
-
-    def offer(self, cloud: Cloud) -> None:
-        """Offer the admin operations."""
-        cloud.on_admin("faults-add", self.add)
-        cloud.on_admin("faults-clear", self.clear)
-        cloud.on_admin("faults-list", self.list)
 
     def add(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Add a rule.
