@@ -46,6 +46,7 @@ def refresh(environment: Configured) -> None:
         dag_id=f"refresh_{environment.name}",
         schedule=nightly(settings),
         params=refresh_params(settings),
+        description=f"Production's data in {environment.name}, masked, verified and swapped in",
         doc_md=__doc__,
         tags=["refresh", environment.name],
     )
