@@ -66,7 +66,8 @@ def clean_env() -> dict[str, str]:
         cache = REPO / ".local" / "cache"
         env |= {"HOME": str(cache), "UV_CACHE_DIR": str(cache / "uv"), "PIP_CACHE_DIR": str(cache / "pip")}
         cache.mkdir(parents=True, exist_ok=True)
-    return env | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    # The machine's own certificates, for networks that have an authority of their own.
+    return env | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "UV_SYSTEM_CERTS": "1"}
 
 
 def run(command: list[str | Path], *, show: bool = False) -> subprocess.CompletedProcess[str]:
@@ -138,10 +139,15 @@ def install_requirements(python: Path) -> bool:
             uv = VENV / "bin" / "uv"
         else:
             print("uv cannot be installed here; pip takes a few minutes", flush=True)
-    if uv is not None:
+    by_pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", REQUIREMENTS]
+    if uv is None:
+        step("packages (pip)", by_pip)
+        return True
+    try:
         step("packages (uv)", [uv, "pip", "install", "--quiet", "--python", python, "-r", REQUIREMENTS])
-    else:
-        step("packages (pip)", [python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", REQUIREMENTS])
+    except BootstrapError as error:
+        print(f"{error}\ntrying pip, which takes a few minutes", flush=True)
+        step("packages (pip)", by_pip)
     return True
 
 
