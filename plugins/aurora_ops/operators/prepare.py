@@ -46,6 +46,7 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
         "sts:GetCallerIdentity",
         "rds:DescribeDBClusters",
         "rds:DescribeDBClusterSnapshots",
+        "rds:DescribeDBClusterSnapshotAttributes",
         "rds:DescribeDBSubnetGroups",
         "rds:DescribeDBClusterParameterGroups",
         "rds:DescribeOrderableDBInstanceOptions",
@@ -124,6 +125,7 @@ class _Check:
         live = self._attempt(lambda: self._live(target, names))
         origin = self._attempt(lambda: source.require_cluster(self.settings.source.cluster))
         snapshot = self._attempt(lambda: self._snapshot(source)) if origin else None
+        was_shared = self._attempt(lambda: self._was_shared(source, snapshot)) or False
         key_arn = self._attempt(lambda: self._key("target.kms_key_id", self.settings.target.kms_key_id, target))
         rekey_arn = self._attempt(lambda: self._rekey_arn(source, origin, snapshot)) if origin else None
         network = self._attempt(lambda: self._network(target, live)) or {}
@@ -147,6 +149,7 @@ class _Check:
             "source_snapshot_id": snapshot.snapshot_id if snapshot else names["fresh_snapshot_id"],
             "snapshot_created_at": snapshot.created.isoformat() if snapshot and snapshot.created else None,
             "snapshot_is_fresh": snapshot is None,
+            "snapshot_was_shared": was_shared,
             "rekey_key_arn": rekey_arn,
             "target_key_arn": key_arn,
             "live_resource_id": live.resource_id if live else "",
@@ -201,6 +204,12 @@ class _Check:
             now=datetime.now(UTC),
             max_age_h=self.settings.source.snapshot_max_age_h,
         )
+
+    def _was_shared(self, source: RdsHook, snapshot: Snapshot | None) -> bool:
+        """Tell whether somebody shares the snapshot with the target already; then the refresh does not end that."""
+        if snapshot is None or snapshot.type != "manual":
+            return False
+        return self.settings.target.account_id in source.list_shared_with(snapshot.snapshot_id)
 
     def _rekey_arn(self, source: RdsHook, origin: Cluster, snapshot: Snapshot | None) -> str | None:
         """Find the customer key under which a snapshot that cannot be shared as it is will be copied."""

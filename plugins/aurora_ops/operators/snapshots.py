@@ -235,6 +235,7 @@ class RevokeShareOperator(RefreshOperator[RdsHook]):
 
     :param snapshot_id: manual snapshot, or ``None`` (templated).
     :param account_id: account it was shared with (templated).
+    :param was_shared: somebody had shared it before; then the share stays, and only this package's grant ends (templated).
     :return: ``{"revoked": bool}``.
     """
 
@@ -246,19 +247,22 @@ class RevokeShareOperator(RefreshOperator[RdsHook]):
         "kms:ListGrants",
         "kms:RevokeGrant",
     )
-    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "snapshot_id", "account_id")
+    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "snapshot_id", "account_id", "was_shared")
 
-    def __init__(self, *, snapshot_id: str | None, account_id: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, snapshot_id: str | None, account_id: str, was_shared: bool | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.snapshot_id = snapshot_id
         self.account_id = account_id
+        self.was_shared = was_shared
 
     def take_pass(self, context: Context) -> Result:
         """Take away what is there."""
         snapshot = self.hook.find_snapshot(self.snapshot_id) if self.snapshot_id else None
         if snapshot is None or snapshot.type != "manual":
             return {"revoked": False}
-        revoked = self.account_id in self.hook.list_shared_with(snapshot.snapshot_id)
+        revoked = not self.was_shared and self.account_id in self.hook.list_shared_with(snapshot.snapshot_id)
         if revoked:
             self.hook.change_sharing(snapshot.snapshot_id, remove=[self.account_id])
         if snapshot.encrypted:

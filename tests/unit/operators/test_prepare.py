@@ -160,6 +160,7 @@ def test_plan(world) -> None:
     plan = check(world)
     live = world.rds.clusters["staging-shop"]
     assert plan["source_snapshot_id"] == "newest"
+    assert plan["snapshot_was_shared"] is False
     assert plan["snapshot_is_fresh"] is False
     assert plan["rekey_key_arn"] is None
     assert plan["target_key_arn"] == world.key
@@ -321,6 +322,12 @@ class TestSnapshot:
         assert plan["snapshot_is_fresh"] is True
         assert plan["source_snapshot_id"] == plan["fresh_snapshot_id"]
         assert plan["snapshot_created_at"] is None
+
+    def test_one_that_somebody_shares_already_is_noted(self, world) -> None:
+        newest = world.rds.snapshots["newest"]
+        newest["SnapshotType"] = "manual"
+        world.rds.shares[newest["DBClusterSnapshotIdentifier"]] = {"222222222222"}
+        assert check(world)["snapshot_was_shared"] is True
 
     def test_automated_one_is_rekeyed_under_its_own_key(self, world) -> None:
         world.rds.snapshots["newest"]["SnapshotType"] = "automated"

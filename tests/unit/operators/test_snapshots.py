@@ -284,6 +284,15 @@ class TestShare:
         assert rds.shares["s"] == {"333333333333"}
         assert [grant["Name"] for grant in self.grants(aws_session, key)] == ["other"]
 
+    def test_a_share_that_was_there_before_stays(self, rds, key, share, permissions, aws_session) -> None:
+        rds.snapshot("s", KmsKeyId=key)
+        rds.shares["s"] = {OTHER}
+        drive(share)
+        made = maker(permissions, RevokeShareOperator, snapshot_id="s", account_id=OTHER, was_shared=True)
+        assert drive(made) == {"revoked": True}, "the grant is this package's own"
+        assert rds.shares["s"] == {OTHER}
+        assert self.grants(aws_session, key) == []
+
     def test_missing_one(self, rds, share, revoke) -> None:
         with pytest.raises(MissingError, match="no snapshot s behind aws_source"):
             drive(share)

@@ -71,7 +71,11 @@ def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any) -> C
         **at_target,
     )
     revoke = RevokeShareOperator(
-        task_id="revoke_share", snapshot_id=shared_snapshot_id, account_id=target.account_id, **at_source
+        task_id="revoke_share",
+        snapshot_id=shared_snapshot_id,
+        account_id=target.account_id,
+        was_shared=plan["snapshot_was_shared"],
+        **at_source,
     )
     delete_rekeyed, delete_fresh = (
         DeleteSnapshotOperator(task_id=f"delete_{name}_snapshot", snapshot_id=plan[f"{name}_snapshot_id"], **at_source)
