@@ -9,7 +9,7 @@ PY := .venv/bin/python
 RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit lint format docs requirements up down status clean ci
+.PHONY: help install demo test test-unit test-aws lint format docs requirements up down status clean ci
 
 help: ## show this
 	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
@@ -27,6 +27,9 @@ test: install lint ## check the code and run every test that needs no AWS accoun
 
 test-unit: install ## the tests that start nothing
 	@$(RUN) $(PY) -m pytest -m "not aws and not local" --ignore=tests/local $(PYTEST_ARGS)
+
+test-aws: install ## the check before a refresh on a real account; AURORA_OPS_TEST_AWS=<environment>, connections in the environment
+	@$(PY) -m pytest -m aws tests/aws $(PYTEST_ARGS)
 
 lint: install ## ruff, mypy, layers, generated pages
 	@$(PY) -m ruff check .

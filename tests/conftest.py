@@ -11,7 +11,18 @@ from devstack.settings import REPO, ROLES, connection
 _HOME = tempfile.TemporaryDirectory(prefix="aurora-ops-tests-")
 _NOWHERE = str(Path(_HOME.name) / "no-such-file")
 
-for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_", "AURORA_OPS_"))]:
+# Tests on a real account (tests/aws) bring connections and credentials of their own.
+_REAL = bool(os.environ.get("AURORA_OPS_TEST_AWS"))
+_FAKE_AWS = {
+    "AWS_ACCESS_KEY_ID": "AKIAFAKEFAKEFAKEFAKE",
+    "AWS_SECRET_ACCESS_KEY": "fake",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_CONFIG_FILE": _NOWHERE,
+    "AWS_SHARED_CREDENTIALS_FILE": _NOWHERE,
+    "AWS_EC2_METADATA_DISABLED": "true",
+} | {f"AIRFLOW_CONN_{name.upper()}": connection(role) for name, role in ROLES.items()}
+
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "AWS_", "AURORA_OPS_")) and not _REAL]:
     del os.environ[_name]
 os.environ.update(
     {
@@ -21,12 +32,6 @@ os.environ.update(
         "AIRFLOW__CORE__DAGS_FOLDER": str(REPO / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPO / "plugins"),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-        "AWS_ACCESS_KEY_ID": "AKIAFAKEFAKEFAKEFAKE",
-        "AWS_SECRET_ACCESS_KEY": "fake",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_CONFIG_FILE": _NOWHERE,
-        "AWS_SHARED_CREDENTIALS_FILE": _NOWHERE,
-        "AWS_EC2_METADATA_DISABLED": "true",
     }
-    | {f"AIRFLOW_CONN_{name.upper()}": connection(role) for name, role in ROLES.items()}
+    | ({} if _REAL else _FAKE_AWS)
 )
