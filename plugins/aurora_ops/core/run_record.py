@@ -58,8 +58,7 @@ def build(
     )
     outcome = "failed" if mandatory or blocked else "succeeded"
     warnings = [f"{task_id}: {causes.get(task_id, 'failed')}" for task_id in sorted(failed) if task_id not in mandatory]
-    compensating_failed = [task_id for task_id in compensation if task_id in failed]
-    rpo = _rpo(plan, ended)
+    broken = any(task_id in failed for task_id in compensation)
     return {
         "pk": target_key,
         "sk": f"run#{moment.isoformat()}#{run.rsplit('/', 1)[-1]}",
@@ -68,12 +67,12 @@ def build(
         "outcome": outcome,
         "failed_step": mandatory[0] if mandatory else None,
         "cause": causes.get(mandatory[0], "")[:_LONGEST_CAUSE] if mandatory else None,
-        "serving": _serving(outcome, states, undone=undone, broken=bool(compensating_failed)),
+        "serving": _serving(outcome, states, undone=undone, broken=broken),
         "warnings": warnings,
         "started_at": started.isoformat(),
         "ended_at": ended.isoformat(),
         "rto_s": round((ended - started).total_seconds(), 1),
-        "rpo_s": rpo,
+        "rpo_s": _rpo(plan, ended),
         "triggered_by": triggered_by,
         "conf": dict(conf),
         "plan": {key: value for key, value in plan.items() if isinstance(value, (str, int, float, bool, list))},

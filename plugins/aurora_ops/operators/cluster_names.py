@@ -11,7 +11,6 @@ from airflow.sdk.exceptions import AirflowSkipException
 from aurora_ops.core import naming
 from aurora_ops.core.errors import MissingError, StateError
 from aurora_ops.core.safety import require_refreshable
-from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.rds import Cluster
 from aurora_ops.operators.base import Result
 from aurora_ops.operators.clusters import ClusterOperator
@@ -68,15 +67,12 @@ class RenameClusterOperator(ClusterOperator):
 
     def _wait_by_resource_id(self, resource_id: str, context: Context) -> Result:
         """Wait until a cluster is available, under whatever name it will then have."""
-        return self.wait_until(
-            Wait(
-                waiter="cluster_available",
-                args={"Filters": [{"Name": "db-cluster-resource-id", "Values": [resource_id]}]},
-                show="DBClusters[].[DBClusterIdentifier, Status]",
-                within_s=self.within_s,
-                every_s=15,
-            ),
+        filters = [{"Name": "db-cluster-resource-id", "Values": [resource_id]}]
+        return self.wait_on(
             context,
+            waiter="cluster_available",
+            args={"Filters": filters},
+            show="DBClusters[].[DBClusterIdentifier, Status]",
         )
 
     def _require_free(self, name: str) -> None:
@@ -108,15 +104,11 @@ class RenameClusterOperator(ClusterOperator):
         return {"cluster_id": cluster.cluster_id, "resource_id": cluster.resource_id, "instance_ids": wanted}
 
     def _wait_for_instance(self, waiter: str, instance_id: str, context: Context) -> Result:
-        return self.wait_until(
-            Wait(
-                waiter=waiter,
-                args={"DBInstanceIdentifier": instance_id},
-                show="DBInstances[].DBInstanceStatus",
-                within_s=self.within_s,
-                every_s=15,
-            ),
+        return self.wait_on(
             context,
+            waiter=waiter,
+            args={"DBInstanceIdentifier": instance_id},
+            show="DBInstances[].DBInstanceStatus",
         )
 
 

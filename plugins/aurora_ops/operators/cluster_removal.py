@@ -9,7 +9,6 @@ from airflow.sdk import Context
 
 from aurora_ops.core.errors import ConfigError
 from aurora_ops.core.safety import require_refreshable
-from aurora_ops.core.wait import Wait
 from aurora_ops.operators.base import Result
 from aurora_ops.operators.clusters import PUBLISHED_TAG, RUN_TAG, ClusterOperator
 
@@ -90,14 +89,13 @@ class DeleteClusterOperator(ClusterOperator):
         return self.wait_for("cluster_deleted", self.cluster_id, context)
 
     def _wait_for_no_instances(self, context: Context) -> Result:
-        return self.wait_until(
-            Wait(
-                waiter="instances_gone",
-                args={"Filters": [{"Name": "db-cluster-id", "Values": [self.cluster_id]}]},
-                show="DBInstances[].DBInstanceStatus",
-                within_s=self.within_s,
-            ),
+        filters = [{"Name": "db-cluster-id", "Values": [self.cluster_id]}]
+        return self.wait_on(
             context,
+            waiter="instances_gone",
+            args={"Filters": filters},
+            show="DBInstances[].DBInstanceStatus",
+            every_s=30,
         )
 
 

@@ -34,15 +34,14 @@ class ClusterOperator(RefreshOperator[RdsHook]):
 
     def wait_for(self, waiter: str, cluster_id: str, context: Context) -> Result:
         """Wait for a waiter of ``DescribeDBClusters``, then take the next pass."""
+        return self.wait_on(
+            context, waiter=waiter, args={"DBClusterIdentifier": cluster_id}, show="DBClusters[].Status"
+        )
+
+    def wait_on(self, context: Context, *, waiter: str, args: dict[str, Any], show: str, every_s: float = 15) -> Result:
+        """Wait for any waiter, for as long as this operator may, then take the next pass; see ``core.wait.Wait``."""
         return self.wait_until(
-            Wait(
-                waiter=waiter,
-                args={"DBClusterIdentifier": cluster_id},
-                show="DBClusters[].Status",
-                within_s=self.within_s,
-                every_s=15,
-            ),
-            context,
+            Wait(waiter=waiter, args=args, show=show, within_s=self.within_s, every_s=every_s), context
         )
 
 
@@ -213,14 +212,12 @@ class CreateInstancesOperator(ClusterOperator):
         pending = [instance_id for instance_id in wanted if not self._is_available(instance_id)]
         if not pending:
             return {"cluster_id": self.cluster_id, "instance_ids": wanted}
-        return self.wait_until(
-            Wait(
-                waiter="instances_available",
-                args={"DBInstanceIdentifier": pending[0]},
-                show="DBInstances[].DBInstanceStatus",
-                within_s=self.within_s,
-            ),
+        return self.wait_on(
             context,
+            waiter="instances_available",
+            args={"DBInstanceIdentifier": pending[0]},
+            show="DBInstances[].DBInstanceStatus",
+            every_s=30,
         )
 
     def _is_available(self, instance_id: str) -> bool:

@@ -123,11 +123,15 @@ class RecordRunOperator(RunOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Collect, write, announce."""
-        if self._refused_in_person(context):
+        dag_run = context["dag_run"]
+        all_states = context["ti"].get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])
+        states = all_states.get(dag_run.run_id, {})
+        if str(states.get(self.plan_task)) == "failed" and _run_type(dag_run) == "manual":
+            # the check refused what a person typed: then AWS is not touched at all
             raise AirflowSkipException(
                 "refused before anything was changed, and whoever asked sees why; nothing to record"
             )
-        record = self._collect(context)
+        record = self._collect(context, states)
         try:
             self.hook.put(self.table, record)
         finally:
@@ -137,21 +141,12 @@ class RecordRunOperator(RunOperator):
                 topics.publish(self.topic_arn, run_record.subject(record), message)
         return {key: record[key] for key in ("outcome", "pk", "sk", "warnings")}
 
-    def _refused_in_person(self, context: Context) -> bool:
-        """Tell whether the check refused what a person typed: then AWS is not touched at all."""
-        dag_run = context["dag_run"]
-        states = context["ti"].get_task_states(
-            dag_id=dag_run.dag_id, run_ids=[dag_run.run_id], task_ids=[self.plan_task]
-        )
-        refused = str(states.get(dag_run.run_id, {}).get(self.plan_task)) == "failed"
-        return refused and _run_type(dag_run) == "manual"
-
-    def _collect(self, context: Context) -> dict[str, Any]:
+    def _collect(self, context: Context, states: dict[str, Any]) -> dict[str, Any]:
         ti, dag_run = context["ti"], context["dag_run"]
-        states = ti.get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id]).get(dag_run.run_id, {})
         mine = {task_id: state for task_id, state in states.items() if task_id != self.task_id}
         timings = self._pulled(context, mine, TIMING_KEY)
-        causes = self._pulled(context, mine, ERROR_KEY)
+        failed = {task_id: state for task_id, state in mine.items() if str(state) == "failed"}
+        causes = self._pulled(context, failed, ERROR_KEY)
         plan = dict(ti.xcom_pull(task_ids=self.plan_task) or {})
         taken = ti.xcom_pull(task_ids=self.snapshot_task) or {}
         plan["snapshot_created_at"] = taken.get("created_at") or plan.get("snapshot_created_at")
