@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from devstack.settings import EXTERNAL_ID, ROLES, connection
+from devstack.settings import EXTERNAL_ID, ROLES, connection, isolate_this_process, spare_loopback
 from localcloud.client import admin_operation
 from localcloud.config import CloudConfig
 from localcloud.names import AIRFLOW_USER, AIRFLOW_USER_ARN, PRODUCTION, SHARED, STAGING
@@ -45,6 +45,11 @@ class Run:
     state: str
     tasks: dict[str, dict[str, Any]]
     decisions: list[dict[str, Any]]
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Return why tasks failed."""
+        return {name: task["error"] for name, task in self.tasks.items() if task["state"] == "failed"}
 
     def error(self, task_id: str) -> str:
         """Return why a task failed."""
@@ -94,7 +99,7 @@ class Lab:
                 env=env,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=(self.home / "driver.log").open("w"),
+                stderr=subprocess.STDOUT,
                 text=True,
             )
             assert self._answer(self._driver)["errors"] == {}
@@ -102,17 +107,19 @@ class Lab:
 
     def _answer(self, driver: subprocess.Popen[str]) -> dict[str, Any]:
         assert driver.stdout
-        for line in driver.stdout:
-            if line.startswith(MARK):
-                found: dict[str, Any] = json.loads(line.removeprefix(MARK))
-                return found
+        with (self.home / "driver.log").open("a") as log:
+            for line in driver.stdout:
+                if line.startswith(MARK):
+                    found: dict[str, Any] = json.loads(line.removeprefix(MARK))
+                    return found
+                log.write(line)
         raise AssertionError((self.home / "driver.log").read_text()[-4000:])
 
     def close(self) -> None:
         """End the process."""
         if self._driver is not None and self._driver.stdin:
             self._driver.stdin.close()
-            self._driver.wait(30)
+            self._driver.wait(120)
 
 
 def operator_at(tasks: dict[str, dict[str, Any]], moment: float) -> str | None:
@@ -126,6 +133,7 @@ def operator_at(tasks: dict[str, dict[str, Any]], moment: float) -> str | None:
 def airflow_environment(config: CloudConfig, home: Path) -> dict[str, str]:
     """Return the environment of a process that runs DAGs without Airflow's services."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "AWS_", "AURORA_"))}
+    spare_loopback(kept)
     nowhere = str(home / "no-such-file")
     return (
         kept
@@ -150,6 +158,7 @@ def airflow_environment(config: CloudConfig, home: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A seeded cloud that enforces the policies of the templates."""
+    isolate_this_process()
     home = tmp_path_factory.mktemp("iam")
     environment = localcloud_environment(home / "cloud", free_port(), free_port()) | {
         "LOCALCLOUD_WAIT_S": "0.05",
@@ -198,6 +207,7 @@ def deploy(lab: Lab, name: str, account: str) -> None:
 def recorded(lab: Lab) -> dict[str, Run]:
     """Every path, recorded in this order; each leaves behind what the next one begins with."""
     record(lab, "nightly", {}, before=forget_endpoint)
+    assert lab.runs["nightly"].state == "success", lab.runs["nightly"].errors
     record(lab, "fresh", {"snapshot": "fresh", "old_cluster": "delete"}, before=protect_live)
     record(lab, "manual", {"snapshot": "prod-shop-manual"}, before=manual_snapshot)
     record(lab, "undone", {}, before=refuse_second_secret)
@@ -273,6 +283,8 @@ def remove_target(lab: Lab) -> None:
             rds.get_waiter("db_instance_deleted").wait(
                 DBInstanceIdentifier=member["DBInstanceIdentifier"], WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
             )
+        rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
+        wait_available(rds, name)
         rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
         rds.get_waiter("db_cluster_deleted").wait(
             DBClusterIdentifier=name, WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
