@@ -14,7 +14,7 @@ import yaml
 from pymysql.cursors import SSCursor
 
 from devstack.settings import PRODUCTION, REPO, SHARED, STAGING, StackConfig
-from localcloud.client import admin_client, role_client
+from localcloud.client import admin_client
 from localcloud.config import CloudConfig
 
 CHUNK = 500_000
@@ -88,13 +88,13 @@ class Evidence:
 
     def endpoint(self, side: Side) -> Endpoint:
         """Return where the cluster answers now, from DescribeDBClusters."""
-        rds = role_client(side.account, "rds", self.cloud)
+        rds = admin_client(side.account, "rds", self.cloud)
         found = rds.describe_db_clusters(DBClusterIdentifier=side.cluster)["DBClusters"][0]
         return Endpoint(found["Endpoint"], found["Port"], found["DbClusterResourceId"])
 
     def secret(self, side: Side, name: str) -> dict[str, str]:
         """Return a secret of an environment's account."""
-        answer = role_client(side.account, "secretsmanager", self.cloud).get_secret_value(SecretId=name)
+        answer = admin_client(side.account, "secretsmanager", self.cloud).get_secret_value(SecretId=name)
         value: dict[str, str] = json.loads(answer["SecretString"])
         return value
 
@@ -140,7 +140,7 @@ class Evidence:
 
     def run_record(self, run_id: str) -> list[dict[str, Any]]:
         """Return the items of DynamoDB's run table that name a run."""
-        client = role_client(SHARED, "dynamodb", self.cloud)
+        client = admin_client(SHARED, "dynamodb", self.cloud)
         pages = client.get_paginator("scan").paginate(TableName=self.runs_table)
         return [item for page in pages for item in page["Items"] if run_id in json.dumps(item, default=str)]
 
