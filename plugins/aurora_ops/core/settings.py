@@ -175,6 +175,23 @@ class Safety(Section):
     )
 
 
+class Approval(Section):
+    """Whether a person must agree before anything that serves changes."""
+
+    required: bool = Field(
+        default=False, description="ask a person, with what was verified before them, before the switch"
+    )
+    within_h: float = Field(
+        default=8,
+        gt=0,
+        le=48,
+        description="hours in which somebody must answer; after that the run fails, nothing switched",
+    )
+    approvers: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list, description="Airflow user ids that may answer; none: whoever may edit the run"
+    )
+
+
 class Environment(Section):
     """All settings of one environment."""
 
@@ -188,6 +205,16 @@ class Environment(Section):
     database: Database
     orchestrator: Orchestrator
     safety: Safety
+    approval: Approval = Approval()
+
+    @model_validator(mode="after")
+    def _lease_outlasts_approval(self) -> Environment:
+        if self.approval.required and self.approval.within_h >= self.orchestrator.lease_h:
+            raise ValueError(
+                f"approval.within_h ({self.approval.within_h:g}) must be below orchestrator.lease_h "
+                f"({self.orchestrator.lease_h:g}): the lock would be void while a person is still asked"
+            )
+        return self
 
 
 # What a person may change for one run, and which setting it changes.
@@ -202,4 +229,8 @@ RUN_PARAMS: dict[str, str] = {
     "old_cluster": "target.old_cluster",
     "keep_tables": "database.keep_tables",
     "sensitive_columns": "database.sensitive_columns",
+    "approval": "approval.required",
 }
+
+# What a person may ask of one run beside that: no setting of the environment.
+RUN_SWITCHES: dict[str, str] = {"dry_run": "show the plan and end; nothing is changed"}

@@ -126,11 +126,10 @@ class RecordRunOperator(RunOperator):
         dag_run = context["dag_run"]
         all_states = context["ti"].get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])
         states = all_states.get(dag_run.run_id, {})
-        if str(states.get(self.plan_task)) == "failed" and _run_type(dag_run) == "manual":
-            # the check refused what a person typed: then AWS is not touched at all
-            raise AirflowSkipException(
-                "refused before anything was changed, and whoever asked sees why; nothing to record"
-            )
+        checked = str(states.get(self.plan_task))
+        if checked == "skipped" or (checked == "failed" and _run_type(dag_run) == "manual"):
+            # a dry run, or the check refused what a person typed: then AWS is not touched at all
+            raise AirflowSkipException("nothing was changed, and whoever asked sees why; nothing to record")
         record = self._collect(context, states)
         try:
             self.hook.put(self.table, record)
