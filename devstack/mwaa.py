@@ -17,8 +17,9 @@ from devstack.settings import REPO
 DIST = REPO / "dist" / "mwaa"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """Time of every entry: the first that a zip can tell."""
-ONLY_HERE = ("__pycache__", ".DS_Store", "ruff.toml")
-"""Names that say nothing to Airflow."""
+ONLY_HERE = {"__pycache__", "ruff.toml"}
+"""Names that say nothing to Airflow; neither does what is hidden, but for this one."""
+NEEDED = ".airflowignore"
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -27,7 +28,9 @@ def files(folder: Path) -> Iterator[Path]:
     :param folder: ``plugins``, ``include`` or ``dags``.
     """
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
-        if path.is_file() and not set(ONLY_HERE) & set(path.relative_to(folder).parts):
+        parts = path.relative_to(folder).parts
+        hidden = [part for part in parts if part.startswith(".") and part != NEEDED]
+        if path.is_file() and not hidden and not ONLY_HERE & set(parts):
             yield path
 
 

@@ -22,6 +22,8 @@ def sources(tmp_path):
     litter = copy / "plugins" / "aurora_ops" / "__pycache__"
     litter.mkdir(exist_ok=True)
     (litter / "x.pyc").touch()
+    (copy / "dags" / ".ruff_cache").mkdir(exist_ok=True)
+    (copy / "dags" / ".ruff_cache" / "CACHEDIR.TAG").touch()
     return copy
 
 
@@ -57,4 +59,4 @@ def test_what_no_longer_is_goes(sources, tmp_path):
     dist = mwaa.build(tmp_path / "dist", sources)
     assert not (dist / "dags" / "gone.py").exists()
     shipped = [*zipfile.ZipFile(dist / "plugins.zip").namelist(), *map(str, dist.rglob("*"))]
-    assert not [name for name in shipped if "__pycache__" in name or name.endswith("ruff.toml")]
+    assert not [name for name in shipped if "__pycache__" in name or "ruff" in name]
