@@ -44,6 +44,7 @@ def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
     with ThreadPoolExecutor(3, thread_name_prefix="seed") as pool:
         for part in [pool.submit(part, config, say) for part in (_shared, _production, _staging)]:
             part.result()
+    config.seeded_file.touch()
 
 
 def seed_roles(config: CloudConfig) -> None:
