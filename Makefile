@@ -34,7 +34,7 @@ test-aws: install ## the check before a refresh on a real account; AURORA_OPS_TE
 lint: install ## ruff, mypy, layers, generated pages
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack
+	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack docs/policygen
 	@$(RUN) PYTHONPATH=plugins .venv/bin/lint-imports
 	@$(RUN) PYTHONPATH=plugins $(PY) docs/generate.py --check
 

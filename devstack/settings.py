@@ -13,6 +13,7 @@ from pathlib import Path
 from devstack.process import MARKER
 
 REPO = Path(__file__).resolve().parent.parent
+POLICIES = REPO / "include" / "iam" / "staging"
 REGION = "eu-west-1"
 EXTERNAL_ID = "localcloud-external-id"
 ACCESS_KEY = "AKIALOCALCLOUDAIRFL0"
@@ -126,6 +127,9 @@ class StackConfig:
             "LOCALCLOUD_DB_PORT": str(self.db_port),
             "LOCALCLOUD_WAIT_S": f"{self.wait_s:g}",
             "LOCALCLOUD_REGION": REGION,
+            # Roles may do what they may do in AWS, and nothing else.
+            "LOCALCLOUD_IAM": "enforce",
+            "LOCALCLOUD_IAM_POLICIES": str(POLICIES),
             "SEED_ROWS": str(self.seed_rows),
         }
         if self.mariadb_prefix:

@@ -18,6 +18,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from localcloud import accounts, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
+from localcloud.iam.access import Access
 from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
@@ -81,6 +82,9 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
     )
     for extension in (sts, kms, secretsmanager, rds):
         extension.install(cloud)
+    access = cloud.access = Access(cloud, on=config.iam)
+    cloud.on_admin("iam-enforce", access.switch)
+    cloud.on_admin("iam-decisions", access.decisions)
     identities.create_airflow_user()
     identities.write_bootstrap(config.credentials_file)
     cloud.startup()

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from localcloud.client import admin_client
 from localcloud.names import (
     ACCOUNT_NAMES,
+    AIRFLOW_USER,
     AIRFLOW_USER_ARN,
     EXTERNAL_ID,
     ORCHESTRATOR_ROLE_ARN,
@@ -23,6 +24,7 @@ from localcloud.seed.clusters import seed_production_cluster, seed_staging_clust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from localcloud.config import CloudConfig
 
@@ -32,6 +34,8 @@ QUEUE = "aurora-ops-inbox"
 BUCKET = f"aurora-ops-{STAGING}"
 ENDPOINT_PARAMETER = "/staging/shop/database/endpoint"
 S3_ROLE = "staging-shop-aurora-s3"
+POLICY = "aurora-ops"
+POLICY_FILES = {SHARED: "orchestrator", PRODUCTION: "source", STAGING: "destination"}
 
 
 def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
@@ -41,6 +45,9 @@ def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
     """
     seed_roles(config)
     say("accounts: a role for Airflow in each of " + ", ".join(ACCOUNT_NAMES))
+    if config.iam_policies is not None:
+        attach_policies(config, config.iam_policies)
+        say(f"accounts: identity policies of {config.iam_policies}")
     with ThreadPoolExecutor(3, thread_name_prefix="seed") as pool:
         for part in [pool.submit(part, config, say) for part in (_shared, _production, _staging)]:
             part.result()
@@ -59,6 +66,20 @@ def seed_roles(config: CloudConfig) -> None:
             MaxSessionDuration=43200,
             Description="Airflow's work on Aurora",
         )
+
+
+def attach_policies(config: CloudConfig, folder: Path) -> None:
+    """Attach the policies of a folder to the identities by which Airflow works; those of another seed are replaced.
+
+    :param folder: ``orchestrator.json``, ``source.json``, ``destination.json`` for the roles, ``worker.json`` for the user.
+    """
+    for account, name in POLICY_FILES.items():
+        document = (folder / f"{name}.json").read_text(encoding="utf-8")
+        admin_client(account, "iam", config).put_role_policy(
+            RoleName=ROLES[account], PolicyName=POLICY, PolicyDocument=document
+        )
+    worker = (folder / "worker.json").read_text(encoding="utf-8")
+    admin_client(SHARED, "iam", config).put_user_policy(UserName=AIRFLOW_USER, PolicyName=POLICY, PolicyDocument=worker)
 
 
 def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -42,6 +42,8 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
 
     hook_class: ClassVar[type[AwsHook]]
     permissions: ClassVar[tuple[str, ...]]
+    # Needed in other accounts than the connection's, by section of the settings; policies are made from both.
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     template_fields: Sequence[str] = ("aws_conn_id", "region_name")
     ui_color = "#eef4fb"
 

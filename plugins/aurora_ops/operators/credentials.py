@@ -38,6 +38,8 @@ class ManageMasterSecretOperator(ClusterOperator):
         "secretsmanager:TagResource",
         "kms:DescribeKey",
         "kms:CreateGrant",
+        "kms:GenerateDataKey",
+        "kms:Decrypt",
     )
     template_fields: Sequence[str] = (*ClusterOperator.template_fields, "kms_key_id")
 

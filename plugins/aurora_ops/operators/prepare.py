@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,23 +50,28 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
 
     hook_class = RdsHook
     permissions: ClassVar[tuple[str, ...]] = (
-        "sts:GetCallerIdentity",
         "rds:DescribeDBClusters",
-        "rds:DescribeDBClusterSnapshots",
-        "rds:DescribeDBClusterSnapshotAttributes",
         "rds:DescribeDBSubnetGroups",
         "rds:DescribeDBClusterParameterGroups",
         "rds:DescribeOrderableDBInstanceOptions",
         "rds:DescribeAccountAttributes",
         "ec2:DescribeSecurityGroups",
         "kms:DescribeKey",
+        "kms:Decrypt",
         "secretsmanager:DescribeSecret",
         "secretsmanager:GetSecretValue",
         "s3:ListBucket",
-        "dynamodb:DescribeTable",
-        "dynamodb:Query",
-        "sns:GetTopicAttributes",
     )
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "source": (
+            "rds:DescribeDBClusters",
+            "rds:DescribeDBClusterSnapshots",
+            "rds:DescribeDBClusterSnapshotAttributes",
+            "kms:DescribeKey",
+            "secretsmanager:GetSecretValue",
+        ),
+        "orchestrator": ("dynamodb:DescribeTable", "dynamodb:Query", "sns:GetTopicAttributes"),
+    }
 
     def __init__(self, *, path: str, sql_folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
