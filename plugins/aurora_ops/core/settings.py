@@ -124,6 +124,12 @@ class Target(Section):
     old_cluster: Literal["stop", "delete", "keep"] = Field(
         "stop", description="what becomes of the cluster that served before"
     )
+    old_cluster_kept_days: float | None = Field(
+        None,
+        gt=0,
+        le=366,
+        description="days until reap_expired may delete a cluster that was stopped or kept; none: never",
+    )
     endpoint_parameter: str | None = Field(None, description="SSM parameter that is given the endpoint")
 
 
@@ -173,6 +179,15 @@ class Safety(Section):
     keep_failed_cluster: bool = Field(
         False, description="leave the temporary cluster of a failed run, unmasked data included, for study"
     )
+    temporary_expires_h: float = Field(
+        24,
+        ge=1,
+        le=24 * 30,
+        description="hours after its creation that a temporary resource of a dead run is void (never before its lock is)",
+    )
+    reap: Literal["report", "remove"] = Field(
+        "report", description="whether scheduled runs of reap_expired remove what has expired, or only report it"
+    )
 
 
 class Approval(Section):
@@ -215,6 +230,11 @@ class Environment(Section):
                 f"({self.orchestrator.lease_h:g}): the lock would be void while a person is still asked"
             )
         return self
+
+    @property
+    def expires_h(self) -> float:
+        """Hours that a temporary resource is good for: at least as long as the lock of the run that makes it."""
+        return max(self.safety.temporary_expires_h, self.orchestrator.lease_h)
 
 
 # What a person may change for one run, and which setting it changes.

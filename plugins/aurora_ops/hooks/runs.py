@@ -110,6 +110,25 @@ class RunsHook(AwsHook):
                 f"its lock ends by itself at epoch {held.get('expires_at', '?')}, or delete the item pk={pk} sk=lock"
             ) from exc
 
+    def drop_void_lock(self, table: str, pk: str, *, holder: str, now: float) -> bool:
+        """Remove a lock whose lease is over, if it is still that holder's and still over.
+
+        :return: whether it was there to be removed.
+        """
+        try:
+            self.call(
+                "delete_item",
+                TableName=table,
+                Key=_written({"pk": pk, "sk": "lock"}),
+                ConditionExpression="holder = :holder AND expires_at < :now",
+                ExpressionAttributeValues=_written({":holder": holder, ":now": int(now)}),
+            )
+        except AuroraOpsError as exc:
+            if _REFUSED not in str(exc):
+                raise
+            return False
+        return True
+
     def release_lock(self, table: str, pk: str, holder: str) -> bool:
         """Give a target's lock back; the lock of another holder is left alone.
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from aurora_ops.core import environments, masking, refresh_plan, safety, sql_script
+from aurora_ops.core import environments, masking, ownership, refresh_plan, safety, sql_script
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, StateError, report
 from aurora_ops.core.estimate import estimate, read_prices
 from aurora_ops.core.plan_text import plan_text
@@ -256,7 +256,10 @@ class _Check:
         """Tell whether somebody shares the snapshot with the target already; then the refresh does not end that."""
         if snapshot is None or snapshot.type != "manual":
             return False
-        return self.settings.target.account_id in source.list_shared_with(snapshot.snapshot_id)
+        account_id = self.settings.target.account_id
+        if ownership.share_tags(account_id)[0] in snapshot.tags:
+            return False  # a dead run's share: this one takes it over, and ends it
+        return account_id in source.list_shared_with(snapshot.snapshot_id)
 
     def _rekey_arn(self, source: RdsHook, origin: Cluster, snapshot: Snapshot | None) -> str | None:
         """Find the customer key under which a snapshot that cannot be shared as it is will be copied."""

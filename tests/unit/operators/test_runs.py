@@ -224,6 +224,16 @@ class TestPublish:
         tags = {tag["Key"]: tag["Value"] for tag in rds.clusters["app"]["TagList"]}
         assert tags == {"refresh": "true", "aurora-ops:published": "k", "aurora-ops:snapshot": "s"}
 
+    def test_is_temporary_no_more(self, rds, publish) -> None:
+        expiry = {"Key": "aurora-ops:expires", "Value": "2020-01-01T00:00:00+00:00"}
+        rds.clusters["app"]["TagList"].append(expiry)
+        rds.instance("app-1", "app")["TagList"].append(expiry)
+        drive(publish())
+        drive(publish())
+        for item in (rds.clusters["app"], rds.instances["app-1"]):
+            assert "aurora-ops:expires" not in {tag["Key"] for tag in item["TagList"]}
+        assert rds.names("RemoveTagsFromResource") == 2
+
     def test_moved_endpoint_is_written(self, rds, publish, aws_session) -> None:
         drive(publish())
         rds.clusters["app"]["Endpoint"] = "new"

@@ -68,6 +68,7 @@ def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any) -> C
         policy=plan["old_cluster_policy"],
         successor_id=plan["target_cluster"],
         published_run=plan["run_key"],
+        kept_days=target.old_cluster_kept_days,
         **at_target,
     )
     revoke = RevokeShareOperator(
