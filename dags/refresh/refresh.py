@@ -22,6 +22,7 @@ from __future__ import annotations
 from airflow.sdk import dag
 from aurora_ops.dagkit.defaults import DAG_DEFAULTS
 from aurora_ops.dagkit.environments import Configured, configured
+from aurora_ops.dagkit.lateness import late_alert
 from aurora_ops.dagkit.paths import include
 from aurora_ops.dagkit.refresh_params import refresh_params
 from aurora_ops.dagkit.refused import refused_dag
@@ -48,6 +49,7 @@ def refresh(environment: Configured) -> None:
         **DAG_DEFAULTS,
         dag_id=f"refresh_{environment.name}",
         schedule=nightly(settings),
+        deadline=late_alert(settings),
         params=refresh_params(settings),
         description=f"Production's data in {environment.name}, masked, verified and swapped in",
         doc_md=__doc__,

@@ -344,6 +344,9 @@ class _Check:
         self._attempt(
             lambda: RunsHook(orchestrator.aws_conn_id, orchestrator.region).table_status(orchestrator.runs_table)
         )
+        if orchestrator.report_bucket:
+            reports = BucketsHook(orchestrator.aws_conn_id, orchestrator.region)
+            self._attempt(lambda: reports.require_bucket(str(orchestrator.report_bucket)))
         if orchestrator.topic_arn:
             topics = TopicsHook(orchestrator.aws_conn_id, orchestrator.region)
             self._attempt(lambda: topics.require_topic(str(orchestrator.topic_arn)))
