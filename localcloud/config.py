@@ -63,6 +63,11 @@ class CloudConfig:
         return self.home / "calls.jsonl"
 
     @property
+    def seeded_file(self) -> Path:
+        """File that is there once the running server has its accounts filled."""
+        return self.home / "seeded"
+
+    @property
     def credentials_file(self) -> Path:
         """Bootstrap credentials of every account, new on every start, readable by the owner only."""
         return self.home / "bootstrap.json"

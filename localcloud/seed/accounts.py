@@ -32,6 +32,7 @@ RUNS_TABLE = "aurora-ops-runs"
 TOPIC = "aurora-ops"
 QUEUE = "aurora-ops-inbox"
 BUCKET = f"aurora-ops-{STAGING}"
+REPORT_BUCKET = f"aurora-ops-{SHARED}"
 ENDPOINT_PARAMETER = "/staging/shop/database/endpoint"
 S3_ROLE = "staging-shop-aurora-s3"
 POLICY = "aurora-ops"
@@ -51,6 +52,7 @@ def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
     with ThreadPoolExecutor(3, thread_name_prefix="seed") as pool:
         for part in [pool.submit(part, config, say) for part in (_shared, _production, _staging)]:
             part.result()
+    config.seeded_file.touch()
 
 
 def seed_roles(config: CloudConfig) -> None:
@@ -102,7 +104,8 @@ def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _topic_may_send(topic, arn)})
     admin_client(SHARED, "sns", config).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    say(f"shared services: table {RUNS_TABLE}, topic {TOPIC}, queue {QUEUE}")
+    _bucket(config, SHARED, REPORT_BUCKET)
+    say(f"shared services: table {RUNS_TABLE}, topic {TOPIC}, queue {QUEUE}, bucket {REPORT_BUCKET}")
 
 
 def _production(config: CloudConfig, say: Callable[[str], None]) -> None:
@@ -134,14 +137,7 @@ def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
         RoleName=S3_ROLE,
         AssumeRolePolicyDocument=_document(Principal={"Service": "rds.amazonaws.com"}, Action="sts:AssumeRole"),
     )
-    _create(
-        admin_client(STAGING, "s3", config).create_bucket,
-        "BucketAlreadyOwnedByYou",
-        Bucket=BUCKET,
-        **(
-            {} if config.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": config.region}}
-        ),
-    )
+    _bucket(config, STAGING, BUCKET)
     say(f"staging: network, key alias/shop-staging, role {S3_ROLE}, bucket {BUCKET}")
     endpoint = seed_staging_cluster(config, key, group, say)
     _create(
@@ -151,6 +147,26 @@ def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
         Type="String",
         Value=endpoint,
         Description="where the applications of staging find the shop database",
+    )
+
+
+def _bucket(config: CloudConfig, account: str, name: str) -> None:
+    """Create a bucket that encrypts what it is given and that nobody outside can read."""
+    s3 = admin_client(account, "s3", config)
+    place = {} if config.region == "us-east-1" else {"LocationConstraint": config.region}
+    _create(
+        s3.create_bucket,
+        "BucketAlreadyOwnedByYou",
+        Bucket=name,
+        **({"CreateBucketConfiguration": place} if place else {}),
+    )
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3.put_public_access_block(
+        Bucket=name,
+        PublicAccessBlockConfiguration=dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+        ),
     )
 
 

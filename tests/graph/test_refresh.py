@@ -126,7 +126,7 @@ def test_nothing_is_changed_before_the_lock(dag) -> None:
 def test_source_is_only_read_and_shared(dag) -> None:
     allowed = {
         "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:AddTagsToResource", "rds:DeleteDBClusterSnapshot",
-        "rds:ModifyDBClusterSnapshotAttribute", "kms:CreateGrant", "kms:RevokeGrant",
+        "rds:ModifyDBClusterSnapshotAttribute", "kms:CreateGrant", "kms:RevokeGrant", "rds:RemoveTagsFromResource",
     }  # fmt: skip
     there = [task for task in dag.tasks if getattr(task, "aws_conn_id", "") == "aws_source"]
     assert len(there) >= 5

@@ -104,6 +104,7 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
             return self._next_pass(context)
         self.log.info("waiting for %s %s, at most %d s", until.waiter, until.args, until.within_s)
         self._deferred_at = time.time()
+        self._waits_for = f"{until.waiter} of {', '.join(str(value) for value in until.args.values())}"[:200]
         self._deferrals += 1
         self.defer(
             trigger=WaitTrigger(
@@ -115,6 +116,7 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
         raise AssertionError("defer() does not return")
 
     _deferred_at: float | None = None
+    _waits_for: str | None = None
     _deferrals = 0
     _passes = 0
 
@@ -151,7 +153,13 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
             self._push(
                 context,
                 TIMING_KEY,
-                {"spans": self.timing.spans, "deferrals": self._deferrals, "deferred_at": self._deferred_at},
+                {
+                    "spans": self.timing.spans,
+                    "deferrals": self._deferrals,
+                    "deferred_at": self._deferred_at,
+                    "waits_for": self._waits_for,
+                    "try": int(getattr(context.get("ti"), "try_number", 1)),
+                },
             )
 
     def _push(self, context: Context, key: str, value: Any) -> None:
