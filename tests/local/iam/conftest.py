@@ -1,7 +1,7 @@
 """A localcloud whose roles come from the CloudFormation templates, and refreshes recorded under their policies.
 
-Every path that needs an action of its own is recorded: nightly (re-keyed automated snapshot), a fresh snapshot, a manual one
-that is shared already, a switch that is undone, a lock that another run holds, and a target that does not exist yet.
+Every path that needs an action of its own is recorded: nightly (re-keyed automated snapshot), a fresh snapshot, a manual one,
+a switch that is undone, a lock that another run holds, a target that does not exist yet; then the reaper.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aurora_ops.core import naming, ownership
 
 from devstack.settings import EXTERNAL_ID, ROLES, connection, isolate_this_process, spare_loopback
 from localcloud.client import admin_operation
@@ -74,10 +76,10 @@ class Lab:
         """Run an admin operation of localcloud."""
         return admin_operation(name, self.cloud.config, **parameters)
 
-    def run(self, conf: dict[str, Any] | None = None) -> Run:
-        """Run the refresh to its end, and take what was asked of policies meanwhile."""
+    def run(self, conf: dict[str, Any] | None = None, dag_id: str = DAG_ID) -> Run:
+        """Run a DAG to its end, and take what was asked of policies meanwhile."""
         began = time.time()
-        found = self._ask({"dag_id": DAG_ID, "conf": conf or {}})
+        found = self._ask({"dag_id": dag_id, "conf": conf or {}})
         decisions = self.operation("iam-decisions", since=began)["decisions"]
         for decision in decisions:
             decision["operator"] = operator_at(found["tasks"], decision["time"])
@@ -213,14 +215,15 @@ def recorded(lab: Lab) -> dict[str, Run]:
     record(lab, "undone", {}, before=refuse_second_secret)
     record(lab, "locked", {}, before=hold_lock)
     record(lab, "first", {"keep_tables": []}, before=remove_target)
+    record(lab, "reaper", {"dry_run": False}, before=leave_a_copy, dag_id="reap_expired")
     return lab.runs
 
 
-def record(lab: Lab, name: str, conf: dict[str, Any], *, before: Callable[[Lab], None]) -> None:
+def record(lab: Lab, name: str, conf: dict[str, Any], *, before: Callable[[Lab], None], dag_id: str = DAG_ID) -> None:
     """Record a run after preparing what it shall meet."""
     lab.operation("faults-clear")
     before(lab)
-    lab.runs[name] = lab.run(conf)
+    lab.runs[name] = lab.run(conf, dag_id)
     lab.operation("faults-clear")
     lab.admin(SHARED, "dynamodb").delete_item(TableName="aurora-ops-runs", Key=LOCK)
 
@@ -241,14 +244,11 @@ def protect_live(lab: Lab) -> None:
 
 
 def manual_snapshot(lab: Lab) -> None:
-    """A snapshot that somebody took and shares; and a user's secret under a customer key."""
+    """A snapshot that somebody took; and a user's secret under a customer key."""
     rds = lab.admin(PRODUCTION, "rds")
     rds.create_db_cluster_snapshot(DBClusterIdentifier="prod-shop", DBClusterSnapshotIdentifier="prod-shop-manual")
     rds.get_waiter("db_cluster_snapshot_available").wait(
         DBClusterSnapshotIdentifier="prod-shop-manual", WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
-    )
-    rds.modify_db_cluster_snapshot_attribute(
-        DBClusterSnapshotIdentifier="prod-shop-manual", AttributeName="restore", ValuesToAdd=[STAGING]
     )
     lab.admin(STAGING, "secretsmanager").update_secret(SecretId="staging/shop/app", KmsKeyId="alias/shop-staging")
 
@@ -289,6 +289,21 @@ def remove_target(lab: Lab) -> None:
         rds.get_waiter("db_cluster_deleted").wait(
             DBClusterIdentifier=name, WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
         )
+
+
+def leave_a_copy(lab: Lab) -> None:
+    """A copy that a dead run has left, past its expiry."""
+    rds = lab.admin(STAGING, "rds")
+    name = naming.snapshot("prod-shop", "staging", datetime(2026, 1, 1, tzinfo=UTC), "copy")
+    tags = ownership.temporary("refresh_staging/dead", 1, datetime(2026, 1, 1, tzinfo=UTC))
+    rds.create_db_cluster_snapshot(
+        DBClusterIdentifier="staging-shop",
+        DBClusterSnapshotIdentifier=name,
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+    rds.get_waiter("db_cluster_snapshot_available").wait(
+        DBClusterSnapshotIdentifier=name, WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
+    )
 
 
 def wait_available(rds: Any, cluster: str) -> None:

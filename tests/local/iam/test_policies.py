@@ -26,6 +26,7 @@ EXPECTED = {
     "undone": "failed",
     "locked": "failed",
     "first": "success",
+    "reaper": "success",
 }
 EVERY_ACTION = [
     pytest.param(name, statement["Sid"], action, id=f"{name}-{statement['Sid']}-{action}")
@@ -100,6 +101,7 @@ def test_the_paths_were_taken(recorded) -> None:
     assert "rds:DeleteDBCluster" in calls["fresh"]
     assert "rds:DescribeDBClusterSnapshotAttributes" in calls["manual"]
     assert "rds:CreateDBClusterSnapshot" not in calls["nightly"]
+    assert "rds:DeleteDBClusterSnapshot" in calls["reaper"]
 
 
 def test_the_roles_of_the_templates_have_the_policies_of_the_files(lab: Lab) -> None:

@@ -81,8 +81,7 @@ ROLE = "arn:aws:sts::222222222222:assumed-role/aurora-ops-destination/Airflow"
     [
         (
             "AccessDenied",
-            f"User: {ROLE} is not authorized to perform: rds:StopDBCluster on resource: arn:aws:rds:r:a:cluster:app because no"
-            " identity-based policy allows the rds:StopDBCluster action",
+            f"User: {ROLE} is not authorized to perform: rds:StopDBCluster on resource: arn:aws:rds:r:a:cluster:app because ...",
             "(role aurora-ops-destination lacks rds:StopDBCluster on arn:aws:rds:r:a:cluster:app; deploy",
         ),
         (
