@@ -165,18 +165,30 @@ class Stack:
     def start_components(self) -> None:
         """Start Airflow's processes, all at once."""
         self.started = time.time()
-        env = self.config.airflow_env(self.postgres.url())
-        for name, arguments in COMPONENTS.items():
-            self.children.append(
-                process.spawn(
-                    name,
-                    [sys.executable, "-m", "airflow", *arguments],
-                    env=env,
-                    cwd=self.config.airflow_home,
-                    log=self.config.logs / f"{name}.log",
-                    pid_dir=self.config.pids,
-                )
-            )
+        for name in COMPONENTS:
+            self._start_component(name)
+
+    def _start_component(self, name: str) -> None:
+        child = process.spawn(
+            name,
+            [sys.executable, "-m", "airflow", *COMPONENTS[name]],
+            env=self.config.airflow_env(self.postgres.url()),
+            cwd=self.config.airflow_home,
+            log=self.config.logs / f"{name}.log",
+            pid_dir=self.config.pids,
+        )
+        self.children.append(child)
+
+    def bounce_component(self, name: str) -> None:
+        """Kill a component with SIGKILL, and start it again. What it had started itself lives on, as after a crash.
+
+        :param name: one of ``COMPONENTS``.
+        """
+        child = next(child for child in self.children if child.name == name)
+        self.children.remove(child)
+        child.popen.kill()
+        child.popen.wait()
+        self._start_component(name)
 
     def wait_healthy(self) -> None:
         """Wait until the API says that every component is well, then write ``ready.json``."""

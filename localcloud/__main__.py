@@ -34,12 +34,13 @@ def up(config: CloudConfig, options: argparse.Namespace) -> int:
         # Only here: moto takes a second to import, and the other commands do without.
         from localcloud.server import serve
 
-        serve(config)
-        return 0
+        return 0 if serve(config, seed if options.seed else None) else 1
     print(f"starting localcloud in {config.home}", flush=True)
     began = time.monotonic()
     pid = process.start(config)
     print(f"localcloud answers on {config.endpoint} after {time.monotonic() - began:.1f} s, process {pid}")
+    if options.seed:
+        return run_seed(config, options)
     print("its accounts are empty; python -m localcloud seed fills them")
     return 0
 
@@ -64,7 +65,7 @@ def reset(config: CloudConfig, options: argparse.Namespace) -> int:
     down(config, options)
     process.wipe(config)
     print(f"removed {config.home}")
-    return up(config, argparse.Namespace(foreground=False)) if was_running else 0
+    return up(config, argparse.Namespace(foreground=False, seed=False)) if was_running else 0
 
 
 def run_seed(config: CloudConfig, _options: argparse.Namespace) -> int:
@@ -127,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", help="start the server")
     start.add_argument("--foreground", action="store_true", help="in this terminal, until Ctrl-C")
+    start.add_argument("--seed", action="store_true", help="fill accounts and databases as soon as it answers")
     start.set_defaults(run=up)
     commands.add_parser("down", help="end the server and every database").set_defaults(run=down)
     commands.add_parser("status", help="accounts, clusters, endpoints").set_defaults(run=status)

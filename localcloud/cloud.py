@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from localcloud.accounts import Identities
     from localcloud.config import CloudConfig
+    from localcloud.iam.access import Access
     from localcloud.mariadb.engine import Engine
+    from localcloud.rds.core import Core
     from localcloud.recorder import Recorder
 
     AdminOperation: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
@@ -145,6 +147,8 @@ class Cloud:
         self._startup: list[Callable[[], None]] = []
         self._shutdown: list[Callable[[], None]] = []
         self._admin: dict[str, AdminOperation] = {}
+        self.rds: Core | None = None  # what identity policies are asked about; RDS puts itself here
+        self.access: Access | None = None
         self.faults = Faults()
         self.on_admin("faults-add", self.faults.add)
         self.on_admin("faults-clear", self.faults.clear)

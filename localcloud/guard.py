@@ -19,13 +19,14 @@ from moto.core.exceptions import ServiceException
 
 from localcloud.accounts import ExpiredCredentialsError, UnknownCredentialsError
 from localcloud.recorder import Call, is_mutating
-from localcloud.request import read_request
+from localcloud.request import read_request, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from localcloud.cloud import Caller, Cloud
+    from localcloud.iam.access import Refusal
 
     StartResponse = Callable[..., Any]
     WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -92,7 +93,8 @@ class Guard:
     def _aws(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         began, ticks = time.time(), time.perf_counter()
         key_id, region, signing_name, token = _signature(environ)
-        service, action, parameters = read_request(environ, signing_name)
+        service, action, asked = read_request(environ, signing_name)
+        parameters = redact(asked)
         answer = _Answer(start_response)
         caller: Caller | None = None
         try:
@@ -108,6 +110,8 @@ class Guard:
             try:
                 if fault is not None:
                     body = _error(environ, answer, service, fault.status, fault.code, fault.message)
+                elif refusal := self._judge(caller, region, service, action, asked, environ):
+                    body = _error(environ, answer, service, refusal.status, refusal.code, refusal.message)
                 else:
                     with self._lock(service, action), self._cloud.calling(caller):
                         body = self._app(environ, answer)
@@ -130,6 +134,15 @@ class Guard:
             )
         )
         return body
+
+    def _judge(
+        self, caller: Caller, region: str, service: str, action: str, asked: dict[str, Any], environ: dict[str, Any]
+    ) -> Refusal | None:
+        """Ask the identity policies of the caller, if they are enforced."""
+        access = self._cloud.access
+        if access is None:
+            return None
+        return access.check(caller, region, service, action, asked, protocol_of(environ, service))
 
     def _lock(self, service: str, action: str) -> AbstractContextManager[Any]:
         if service in UNLOCKED or action == "ReceiveMessage":

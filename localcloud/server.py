@@ -18,12 +18,15 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from localcloud import accounts, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
+from localcloud.iam.access import Access
 from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
 from localcloud.services import kms, kms_rules, secretsmanager, sts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localcloud.config import CloudConfig
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ def clear_state(config: CloudConfig) -> None:
         if path.exists():
             shutil.rmtree(path)
     config.calls_file.unlink(missing_ok=True)
+    config.seeded_file.unlink(missing_ok=True)
 
 
 def build(config: CloudConfig) -> tuple[Cloud, Guard]:
@@ -78,11 +82,17 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
     )
     for extension in (sts, kms, secretsmanager, rds):
         extension.install(cloud)
+    access = cloud.access = Access(cloud, on=config.iam)
+    cloud.on_admin("iam-enforce", access.switch)
+    cloud.on_admin("iam-decisions", access.decisions)
     identities.create_airflow_user()
     identities.write_bootstrap(config.credentials_file)
     cloud.startup()
-    guard = Guard(Dispatcher(_service_app), cloud, lambda: {"pid": os.getpid(), "home": str(config.home)})
-    return cloud, guard
+
+    def status() -> dict[str, Any]:
+        return {"pid": os.getpid(), "home": str(config.home), "seeded": config.seeded_file.exists()}
+
+    return cloud, Guard(Dispatcher(_service_app), cloud, status)
 
 
 def _service_app(service: Any) -> Flask:
@@ -119,9 +129,11 @@ def _service_app(service: Any) -> Flask:
     return app
 
 
-def serve(config: CloudConfig) -> None:
+def serve(config: CloudConfig, fill: Callable[[CloudConfig], None] | None = None) -> bool:
     """Run the server until SIGTERM or SIGINT, then stop every database.
 
+    :param fill: fills the accounts as soon as the server answers; if it fails, the server ends.
+    :return: whether the accounts were filled, or were not to be.
     :raises AlreadyRunningError: see :func:`lock_home`.
     :raises PortInUseError: see :func:`bind`.
     """
@@ -144,13 +156,24 @@ def serve(config: CloudConfig) -> None:
             HOST, config.port, guard, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
         )
         log.info("localcloud answers on %s, home %s, process %s", config.endpoint, config.home, os.getpid())
+        if fill is not None:
+            threading.Thread(target=_fill, args=(fill, config, stop), name="fill", daemon=True).start()
         _serve_until(stop, server)
+        return fill is None or config.seeded_file.exists()
     finally:
         cloud.shutdown()
         cloud.recorder.close()
         config.credentials_file.unlink(missing_ok=True)
         os.ftruncate(home_lock, 0)
         log.info("localcloud has stopped")
+
+
+def _fill(fill: Callable[[CloudConfig], None], config: CloudConfig, stop: threading.Event) -> None:
+    try:
+        fill(config)
+    finally:
+        if not config.seeded_file.exists():
+            stop.set()
 
 
 def _serve_until(stop: threading.Event, server: BaseWSGIServer) -> None:

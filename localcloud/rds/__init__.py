@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def install(cloud: Cloud) -> None:
     """Answer RDS calls with this package; before the first request, as moto builds its routes then."""
-    core = Core(cloud, Quotas.from_env())
+    core = cloud.rds = Core(cloud, Quotas.from_env())
     Response.service = Service(core)
     urls.url_paths["{0}/$"] = Response.dispatch
     cloud.on_admin("rds-automated-snapshot", partial(_automated_snapshot, Response.service))

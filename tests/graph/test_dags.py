@@ -11,7 +11,7 @@ import pytest
 import yaml
 from airflow.sdk import CronTriggerTimetable
 from airflow.sdk.exceptions import ParamValidationError
-from aurora_ops.core.settings import RUN_PARAMS
+from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES
 
 from devstack.settings import REPO
 from tests.graph.conftest import DAGS, read_dags
@@ -84,19 +84,26 @@ class TestForm:
         return {name: dag.params.get_param(name) for name in dag.params}
 
     def test_is_what_may_be_changed_for_a_run(self, dag) -> None:
-        assert set(self.params(dag)) == set(RUN_PARAMS)
+        assert set(self.params(dag)) == {*RUN_PARAMS, *RUN_SWITCHES}
 
     def test_explains_itself(self, dag) -> None:
         for name, param in self.params(dag).items():
             assert param.schema.get("title"), name
             assert param.description, name
+            if name in RUN_SWITCHES:
+                assert param.value is False, f"{name}: off unless asked for"
+                assert param.schema["type"] == "boolean", name
+                continue
             assert param.schema.get("section"), name
             assert param.value is None, f"{name}: an empty field means the file's value"
             assert "null" in param.schema["type"], name
 
     def test_is_bounded(self, dag) -> None:
-        bounds = {"string": {"pattern", "enum"}, "number": {"maximum"}, "integer": {"maximum"}, "array": {"items"}}
+        bounds = {"string": {"pattern", "enum"}, "number": {"maximum"}, "integer": {"maximum"}, "array": {"items"},
+                  "boolean": {"enum"}}  # fmt: skip
         for name, param in self.params(dag).items():
+            if name in RUN_SWITCHES:
+                continue
             (kind,) = set(param.schema["type"]) - {"null"}
             assert bounds[kind] & set(param.schema), name
             if kind in ("number", "integer"):
@@ -115,6 +122,7 @@ class TestForm:
             ("old_cluster", "keep", "burn"),
             ("keep_tables", ["shop.flags"], ["flags"]),
             ("sensitive_columns", ["shop.a.b"], ["shop.a"]),
+            ("approval", True, "yes"),
         ],
     )
     def test_checks_itself(self, dag, name, good, bad) -> None:

@@ -56,6 +56,32 @@ class RunsHook(AwsHook):
         deserializer = TypeDeserializer()
         return {name: deserializer.deserialize(value) for name, value in raw.items()} if raw else None
 
+    def list_records(self, table: str, pk: str, *, most: int) -> list[dict[str, Any]]:
+        """List a target's records, newest first (``Query``).
+
+        :param table: table of runs.
+        :param pk: the target.
+        :param most: how many at most.
+        """
+        deserializer = TypeDeserializer()
+        found: list[dict[str, Any]] = []
+        start: dict[str, Any] = {}
+        while len(found) < most:
+            page = self.call(
+                "query",
+                TableName=table,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :run)",
+                ExpressionAttributeValues=_written({":pk": pk, ":run": "run#"}),
+                ScanIndexForward=False,
+                Limit=most - len(found),
+                **start,
+            )
+            found += [{name: deserializer.deserialize(value) for name, value in item.items()} for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return found
+
     def take_lock(self, table: str, pk: str, *, holder: str, now: float, expires_at: float) -> None:
         """Take a target's lock, or keep it where the holder has it already.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -42,6 +42,8 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
 
     hook_class: ClassVar[type[AwsHook]]
     permissions: ClassVar[tuple[str, ...]]
+    # Needed in other accounts than the connection's, by section of the settings; policies are made from both.
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     template_fields: Sequence[str] = ("aws_conn_id", "region_name")
     ui_color = "#eef4fb"
 
@@ -102,6 +104,7 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
             return self._next_pass(context)
         self.log.info("waiting for %s %s, at most %d s", until.waiter, until.args, until.within_s)
         self._deferred_at = time.time()
+        self._waits_for = f"{until.waiter} of {', '.join(str(value) for value in until.args.values())}"[:200]
         self._deferrals += 1
         self.defer(
             trigger=WaitTrigger(
@@ -113,6 +116,7 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
         raise AssertionError("defer() does not return")
 
     _deferred_at: float | None = None
+    _waits_for: str | None = None
     _deferrals = 0
     _passes = 0
 
@@ -149,7 +153,13 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
             self._push(
                 context,
                 TIMING_KEY,
-                {"spans": self.timing.spans, "deferrals": self._deferrals, "deferred_at": self._deferred_at},
+                {
+                    "spans": self.timing.spans,
+                    "deferrals": self._deferrals,
+                    "deferred_at": self._deferred_at,
+                    "waits_for": self._waits_for,
+                    "try": int(getattr(context.get("ti"), "try_number", 1)),
+                },
             )
 
     def _push(self, context: Context, key: str, value: Any) -> None:

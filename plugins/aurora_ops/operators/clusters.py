@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from airflow.sdk import Context
+from airflow.sdk import BaseOperatorLink, Context
 
 from aurora_ops.core import naming, ownership
 from aurora_ops.core.errors import MissingError, StateError
@@ -14,6 +14,7 @@ from aurora_ops.core.ownership import RUN_TAG
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.rds import RdsHook
+from aurora_ops.links.console import ClusterLink
 from aurora_ops.operators.base import RefreshOperator, Result
 
 
@@ -25,6 +26,7 @@ class ClusterOperator(RefreshOperator[RdsHook]):
     """
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (ClusterLink(),)
     template_fields: Sequence[str] = (*RefreshOperator.template_fields, "cluster_id")
 
     def __init__(self, *, cluster_id: str | None, within_s: int = 2 * 3600, **kwargs: Any) -> None:

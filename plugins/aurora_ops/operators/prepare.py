@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSkipException
 
 from aurora_ops.core import environments, masking, ownership, refresh_plan, safety, sql_script
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, StateError, report
+from aurora_ops.core.estimate import estimate, read_prices
+from aurora_ops.core.plan_text import plan_text
 from aurora_ops.core.settings import Environment
 from aurora_ops.core.tables import Column, Table
 from aurora_ops.hooks.buckets import BucketsHook
@@ -25,14 +28,18 @@ from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.masking import missing_columns
 from aurora_ops.operators.sql import master_login
 
+PLAN_KEY = "plan"
 _SERVING = ("available", "backing-up")
+_RECORDS_LOOKED_AT = 20
+_LONGEST_TEXT = 30_000
 
 
 class CheckRefreshOperator(RefreshOperator[RdsHook]):
     """Check settings, accounts, guards and resources of a refresh, and decide its plan. Changes nothing.
 
     What is wrong is collected and said in one error, each with field, value and what is allowed. The result is what later tasks
-    work with: names, identifiers and keys.
+    work with: names, identifiers and keys. The whole plan is logged as text, and left as XCom ``plan``; a dry run ends with it:
+    this task and all that would follow are skipped.
 
     :param path: environment file.
     :param sql_folder: ``include/sql``.
@@ -43,22 +50,28 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
 
     hook_class = RdsHook
     permissions: ClassVar[tuple[str, ...]] = (
-        "sts:GetCallerIdentity",
         "rds:DescribeDBClusters",
-        "rds:DescribeDBClusterSnapshots",
-        "rds:DescribeDBClusterSnapshotAttributes",
         "rds:DescribeDBSubnetGroups",
         "rds:DescribeDBClusterParameterGroups",
         "rds:DescribeOrderableDBInstanceOptions",
         "rds:DescribeAccountAttributes",
         "ec2:DescribeSecurityGroups",
         "kms:DescribeKey",
+        "kms:Decrypt",
         "secretsmanager:DescribeSecret",
         "secretsmanager:GetSecretValue",
         "s3:ListBucket",
-        "dynamodb:DescribeTable",
-        "sns:GetTopicAttributes",
     )
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "source": (
+            "rds:DescribeDBClusters",
+            "rds:DescribeDBClusterSnapshots",
+            "rds:DescribeDBClusterSnapshotAttributes",
+            "kms:DescribeKey",
+            "secretsmanager:GetSecretValue",
+        ),
+        "orchestrator": ("dynamodb:DescribeTable", "dynamodb:Query", "sns:GetTopicAttributes"),
+    }
 
     def __init__(self, *, path: str, sql_folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -77,8 +90,34 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
         report(guards(settings))
         self._require_accounts(settings)
         moment = dag_run.logical_date or dag_run.run_after
-        return _Check(settings, Path(self.sql_folder)).plan(
-            moment, refresh_plan.run_key(dag_run.dag_id, dag_run.run_id), self._hooks(settings)
+        check = _Check(settings, Path(self.sql_folder))
+        plan = check.plan(moment, refresh_plan.run_key(dag_run.dag_id, dag_run.run_id), self._hooks(settings))
+        text = self._text(check, plan)
+        self.log.info("the plan:\n%s", text)
+        self._push(context, PLAN_KEY, text[:_LONGEST_TEXT])
+        if "dry_run" in resolved.switches:
+            raise AirflowSkipException("dry run: this is the plan, and nothing is changed")
+        return plan
+
+    def _text(self, check: _Check, plan: Result) -> str:
+        """Write the plan for people, with what it will take."""
+        settings = check.settings
+        orchestrator = settings.orchestrator
+        records = RunsHook(orchestrator.aws_conn_id, orchestrator.region).list_records(
+            orchestrator.runs_table, plan["target_key"], most=_RECORDS_LOOKED_AT
+        )
+        return plan_text(
+            settings,
+            plan,
+            tables=check.tables,
+            tables_from=check.tables_from,
+            leftovers=check.leftovers,
+            estimate=estimate(
+                settings.target.instances,
+                size_gib=check.size_gib,
+                durations_s=[float(record["rto_s"]) for record in records if record["outcome"] == "succeeded"],
+                prices=read_prices(Path(self.sql_folder).parent / "prices.yaml"),
+            ),
         )
 
     @staticmethod
@@ -117,6 +156,10 @@ class _Check:
         self.settings = settings
         self.sql_folder = sql_folder
         self.problems: list[PermanentError] = []
+        self.leftovers: list[str] = []
+        self.size_gib = 0
+        self.tables: list[Any] | None = None
+        self.tables_from = ""
 
     def plan(self, moment: datetime, run_key: str, hooks: tuple[RdsHook, RdsHook]) -> Result:
         """Check all, then give the plan or say what is wrong."""
@@ -159,6 +202,7 @@ class _Check:
             "instance_class": instances.instance_class,
             "readers": instances.readers,
             "old_cluster_policy": self.settings.target.old_cluster,
+            "approval_required": self.settings.approval.required,
             "keep_tables": list(self.settings.database.keep_tables),
             "keep_prefix": f"aurora-ops/{self.settings.environment}/{names['copy_snapshot_id']}",
             "columns": [str(column) for column in columns],
@@ -178,6 +222,7 @@ class _Check:
         for name in (names["temporary_cluster"], names["old_cluster"]):
             if (leftover := target.find_cluster(name)) is not None:
                 self._require_refreshable(leftover)
+                self.leftovers.append(name)
         live = target.find_cluster(names["target_cluster"])
         if live is None:
             if self.settings.database.keep_tables:
@@ -198,9 +243,11 @@ class _Check:
         self._attempt(lambda: safety.require_refreshable(cluster.cluster_id, cluster.tags))
 
     def _snapshot(self, source: RdsHook) -> Snapshot | None:
+        snapshots = source.list_snapshots(self.settings.source.cluster)
+        self.size_gib = max((snapshot.size_gib for snapshot in snapshots), default=0)
         return refresh_plan.choose_snapshot(
             self.settings.source.snapshot,
-            source.list_snapshots(self.settings.source.cluster),
+            snapshots,
             now=datetime.now(UTC),
             max_age_h=self.settings.source.snapshot_max_age_h,
         )
@@ -297,6 +344,9 @@ class _Check:
         self._attempt(
             lambda: RunsHook(orchestrator.aws_conn_id, orchestrator.region).table_status(orchestrator.runs_table)
         )
+        if orchestrator.report_bucket:
+            reports = BucketsHook(orchestrator.aws_conn_id, orchestrator.region)
+            self._attempt(lambda: reports.require_bucket(str(orchestrator.report_bucket)))
         if orchestrator.topic_arn:
             topics = TopicsHook(orchestrator.aws_conn_id, orchestrator.region)
             self._attempt(lambda: topics.require_topic(str(orchestrator.topic_arn)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from airflow.sdk import Context
+from airflow.sdk import BaseOperatorLink, Context
 
 from aurora_ops.core import naming, ownership
 from aurora_ops.core.errors import ConfigError, MissingError, SafetyError, StateError
@@ -14,6 +14,7 @@ from aurora_ops.core.ownership import OWNER, OWNER_TAG
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.kms import KmsHook
 from aurora_ops.hooks.rds import DEFAULT_KEY_ALIAS, RdsHook, Snapshot
+from aurora_ops.links.console import SnapshotLink
 from aurora_ops.operators.base import RefreshOperator, Result
 
 
@@ -30,6 +31,7 @@ class _SnapshotOperator(RefreshOperator[RdsHook]):
     """What the operators of one snapshot share: waiting until it is available."""
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (SnapshotLink(),)
 
     def __init__(
         self,
@@ -216,6 +218,7 @@ class ShareSnapshotOperator(RefreshOperator[RdsHook]):
     """
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (SnapshotLink(),)
     permissions: ClassVar[tuple[str, ...]] = (
         "rds:DescribeDBClusterSnapshots",
         "rds:DescribeDBClusterSnapshotAttributes",
@@ -312,6 +315,7 @@ class RevokeShareOperator(RefreshOperator[RdsHook]):
     """
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (SnapshotLink(),)
     permissions: ClassVar[tuple[str, ...]] = (
         "rds:DescribeDBClusterSnapshots",
         "rds:DescribeDBClusterSnapshotAttributes",
@@ -350,6 +354,7 @@ class DeleteSnapshotOperator(RefreshOperator[RdsHook]):
     """
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (SnapshotLink(),)
     permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusterSnapshots", "rds:DeleteDBClusterSnapshot")
     template_fields: Sequence[str] = (*RefreshOperator.template_fields, "snapshot_id")
 

@@ -24,7 +24,7 @@ NOT_FOUND = {
     "instance": "DBInstanceNotFound",
     "snapshot": "DBClusterSnapshotNotFoundFault",
 }
-READS = ("Describe", "Get", "List", "Head")
+READS = ("Describe", "Get", "List", "Head", "Query")
 Item = dict[str, Any]
 
 

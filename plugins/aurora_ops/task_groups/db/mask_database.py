@@ -22,6 +22,7 @@ class Masked(NamedTuple):
     users: SetUsersOperator
     load: LoadTablesOperator
     verified: VerifyDatabaseOperator
+    results: dict[str, Any]
 
 
 def folders(sql_folder: Path, purpose: str, settings: Environment) -> list[str]:
@@ -87,4 +88,5 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         **sql,
     )
     fingerprint >> mask >> prove >> rotate >> set_users >> load >> verify
-    return Masked(dump, fingerprint, set_users, load, verify)
+    results = {"proved": Outputs(prove).all, "verified": Outputs(verify).all}
+    return Masked(dump, fingerprint, set_users, load, verify, results)

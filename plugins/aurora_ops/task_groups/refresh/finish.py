@@ -9,7 +9,8 @@ from airflow.sdk import BaseOperator
 from aurora_ops.core.settings import Environment
 from aurora_ops.operators.cluster_removal import DeleteClusterOperator, RetireClusterOperator
 from aurora_ops.operators.publish import PublishClusterOperator
-from aurora_ops.operators.runs import RecordRunOperator, ReleaseLockOperator
+from aurora_ops.operators.record import RecordRunOperator
+from aurora_ops.operators.runs import ReleaseLockOperator
 from aurora_ops.operators.snapshots import DeleteSnapshotOperator, RevokeShareOperator
 from aurora_ops.operators.tables import DeleteObjectsOperator
 from aurora_ops.task_groups.typed import Outputs, group
@@ -132,6 +133,8 @@ def record(settings: Environment, plan: Outputs) -> tuple[RecordRunOperator, Rel
         best_effort=BEST_EFFORT,
         compensation=COMPENSATION,
         keep_days=orchestrator.records_kept_days,
+        report_bucket=orchestrator.report_bucket,
+        metrics_namespace=orchestrator.metrics_namespace,
         **at_home,
     )
     release = ReleaseLockOperator(task_id="release_lock", **at_home)
