@@ -378,6 +378,13 @@ class TestSnapshot:
         world.rds.shares[newest["DBClusterSnapshotIdentifier"]] = {"222222222222"}
         assert check(world)["snapshot_was_shared"] is True
 
+    def test_a_share_that_a_dead_run_left_is_not_somebodys(self, world) -> None:
+        newest = world.rds.snapshots["newest"]
+        newest["SnapshotType"] = "manual"
+        newest["TagList"] = [{"Key": "aurora-ops:share-run:222222222222", "Value": "refresh_staging/dead"}]
+        world.rds.shares[newest["DBClusterSnapshotIdentifier"]] = {"222222222222"}
+        assert check(world)["snapshot_was_shared"] is False, "so this run ends it"
+
     def test_automated_one_is_rekeyed_under_its_own_key(self, world) -> None:
         world.rds.snapshots["newest"]["SnapshotType"] = "automated"
         assert check(world)["rekey_key_arn"] == world.key
