@@ -30,7 +30,10 @@ def run(monkeypatch):
 def test_report_is_copied_with_its_json(run, tmp_path) -> None:
     page = Evidence(StackConfig.from_env({})).save_report("manual__1", tmp_path)
     assert page == tmp_path / "manual__1" / "report.html"
-    assert {path.name: path.read_text() for path in page.parent.iterdir()} == {"report.html": "html", "report.json": "json"}
+    assert {path.name: path.read_text() for path in page.parent.iterdir()} == {
+        "report.html": "html",
+        "report.json": "json",
+    }
 
 
 def test_a_record_without_a_report(run, tmp_path) -> None:
