@@ -345,5 +345,5 @@ def down(config: StackConfig, say: Say, *, timeout_s: float = 60) -> None:
 def clean(config: StackConfig) -> None:
     """Remove the data of a stack that has been stopped; the installation stays."""
     Postgres(config.home, logs=config.logs, pids=config.pids).delete()
-    for folder in (config.airflow_home, config.cloud_home, config.pids):
+    for folder in (config.airflow_home, config.cloud_home, config.pids, config.home / "reports"):
         shutil.rmtree(folder, ignore_errors=True)
