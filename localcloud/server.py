@@ -15,7 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from localcloud import accounts, rds
+from localcloud import accounts, faults, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
 from localcloud.mariadb.engine import Engine, end_orphans
@@ -51,21 +51,27 @@ class _QuietHandler(MotoRequestHandler):
 
 
 def clear_state(config: CloudConfig) -> None:
-    """Remove clusters, snapshots and records that an earlier server left in its home. Only under the home's lock."""
+    """Remove clusters, snapshots, state and records that an earlier server left. Only under the home's lock."""
     for folder in ("clusters", "snapshots"):
         path = config.home / "mariadb" / folder
         if path.exists():
             shutil.rmtree(path)
+    shutil.rmtree(config.home / "state", ignore_errors=True)
     config.calls_file.unlink(missing_ok=True)
 
 
 def build(config: CloudConfig) -> tuple[Cloud, Guard]:
-    """Install every extension into moto and put the guard in front of it.
+    """Install every extension into moto and put the guard in front of it; with ``keep``, bring the state back.
 
     moto builds the application of a service on its first request, so what is patched before that takes effect.
     """
     # This variable would give every call to one account, whatever its credentials.
     os.environ.pop("MOTO_ACCOUNT_ID", None)
+    keep = config.keep and config.has_state
+    if not keep:
+        clear_state(config)
+    if config.faults_file is not None:
+        faults.read_file(config.faults_file)
     identities = accounts.Identities()
     key_rules = kms_rules.KeyRules()
     cloud = Cloud(
@@ -78,8 +84,11 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
     )
     for extension in (sts, kms, secretsmanager, rds):
         extension.install(cloud)
-    identities.create_airflow_user()
+    if not cloud.store.open(keep=keep):
+        identities.create_airflow_user()
     identities.write_bootstrap(config.credentials_file)
+    cloud.store.save("iam")
+    cloud.store.save("identities")
     cloud.startup()
     guard = Guard(Dispatcher(_service_app), cloud, lambda: {"pid": os.getpid(), "home": str(config.home)})
     return cloud, guard
@@ -137,7 +146,6 @@ def serve(config: CloudConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     end_orphans(config.home)
-    clear_state(config)
     cloud, guard = build(config)
     try:
         server = make_server(
@@ -146,6 +154,7 @@ def serve(config: CloudConfig) -> None:
         log.info("localcloud answers on %s, home %s, process %s", config.endpoint, config.home, os.getpid())
         _serve_until(stop, server)
     finally:
+        cloud.faults.release()
         cloud.shutdown()
         cloud.recorder.close()
         config.credentials_file.unlink(missing_ok=True)
