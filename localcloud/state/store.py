@@ -160,7 +160,10 @@ class Store:
             with self._guard:
                 due, self._due = self._due, set()
             for name in due:
-                self._save(name)
+                try:
+                    self._save(name)
+                except (StateError, OSError):
+                    log.exception("the state of %s could not be saved", name)
 
     def _save(self, name: str) -> None:
         """Save, once for all who asked before it began."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
+from botocore.exceptions import HTTPClientError
 
 from localcloud import client as clients
 from localcloud.client import admin_operation
@@ -160,6 +161,36 @@ def test_everything_is_there_after_kill_and_after_an_orderly_end(own: LocalCloud
     ]
     assert ["before" in body or "after" in body for body in bodies] == [True, True]
     own.admin(STAGING, "ssm").put_parameter(Name="/new", Value="v", Type="String")
+
+
+def test_no_answered_call_is_forgotten_when_the_server_is_killed_under_writes(own: LocalCloud) -> None:
+    ssm, s3 = own.admin(STAGING, "ssm"), own.admin(STAGING, "s3")
+    s3.create_bucket(Bucket="written", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    calls = {
+        "/written": lambda name: ssm.put_parameter(Name=name, Value="v", Type="String"),
+        "written": lambda name: s3.put_object(Bucket="written", Key=name, Body=b"v"),
+    }
+    answered: dict[str, list[str]] = {prefix: [] for prefix in calls}
+
+    def write(prefix: str) -> None:
+        for number in range(100_000):
+            try:
+                calls[prefix](f"{prefix}/{number}")
+            except HTTPClientError:
+                return
+            answered[prefix].append(f"{prefix}/{number}")
+
+    writers = [threading.Thread(target=write, args=(prefix,)) for prefix in calls]
+    for writer in writers:
+        writer.start()
+    assert until(lambda: all(len(names) > 20 for names in answered.values()), 60)
+    restart(own)
+    for writer in writers:
+        writer.join(60)
+    pages = ssm.get_paginator("describe_parameters").paginate()
+    assert set(answered["/written"]) <= {found["Name"] for page in pages for found in page["Parameters"]}
+    keys = s3.get_paginator("list_objects_v2").paginate(Bucket="written")
+    assert set(answered["written"]) <= {found["Key"] for page in keys for found in page["Contents"]}
 
 
 def test_fault_rules_and_their_counts_survive(own: LocalCloud) -> None:

@@ -137,9 +137,11 @@ def test_a_part_that_cannot_be_saved_is_no_silent_loss(tmp_path) -> None:
 def test_an_operation_ends_in_the_status_it_was_given() -> None:
     resource, over = SimpleNamespace(status="creating", lag_until=1.0), threading.Event()
     lifecycle = Lifecycle(0.0, ends_in=lambda: "storage-full", changed=over.set)
-    lifecycle.run("create", 0, None, partial(setattr, resource, "status", "available"), lambda: None, resource)
+    ran: list[str] = []
+    lifecycle.run("create", 0, None, partial(ran.append, "done"), partial(ran.append, "failed"), resource)
     assert over.wait(10)
     assert (resource.status, resource.lag_until) == ("storage-full", 0.0)
+    assert ran == ["failed"]
     assert lifecycle.operations() == []
     lifecycle.close()
 
