@@ -1,14 +1,13 @@
-"""Masking: originals remembered as digests, scripts run, proof that nothing survived."""
+"""Proof of masking: originals remembered as digests before, none of them found again after."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context
 
-from aurora_ops.core import masking, sql_script
+from aurora_ops.core import masking
 from aurora_ops.core.errors import ConfigError, VerificationError, report
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.tables import Column, quoted
@@ -110,45 +109,6 @@ class FingerprintColumnsOperator(MaskingOperator):
         rows = [(schema, name, count) for (schema, name), count in count_rows(sql, tables).items()]
         sql.run_many(f"INSERT INTO {_SCRATCH}.row_counts VALUES (%s, %s, %s)", rows, what="row counts")  # noqa: S608
         self.mark(sql, "row_counts")
-
-
-class MaskDatabaseOperator(MaskingOperator):
-    """Run the masking scripts of schemas, each statement once.
-
-    The scripts are plain SQL (``include/sql/masking/<schema>/*.sql``, by name), split as the mysql client does; ``@mask_salt`` keys
-    their fakes. A statement and the note that it is done are one transaction, so a killed try goes on where it was. An error
-    names file and line and shows no data.
-
-    :param folders: folders of scripts; the name of each is its schema.
-    :return: ``{"statements": run now, "skipped": done by an earlier try}``.
-    :raises PermanentError: a statement failed.
-    """
-
-    template_fields: Sequence[str] = (*MaskingOperator.template_fields, "folders")
-
-    def __init__(self, *, folders: list[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.folders = folders
-
-    def step(self, sql: MySqlHook) -> Result:
-        """Run what is not yet done."""
-        done = self.done(sql)
-        ran = skipped = 0
-        for folder in map(Path, self.folders):
-            sql.run(f"USE {quoted(folder.name)}", what=f"schema {folder.name}")
-            for path in masking.scripts(folder):
-                for statement in sql_script.load(path):
-                    step = f"{folder.name}/{path.name}:{statement.line}"
-                    if step in done:
-                        skipped += 1
-                        continue
-                    self.log.info("%s", step)
-                    with sql.transaction():
-                        affected = sql.run(statement.text, what=step)
-                        self.mark(sql, step)
-                    self.log.info("%s: %d rows", step, affected)
-                    ran += 1
-        return {"statements": ran, "skipped": skipped}
 
 
 class ProveMaskOperator(MaskingOperator):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from aurora_ops.core import environments, masking, refresh_plan, safety, sql_script
+from aurora_ops.core import environments, mask_rules, masking, refresh_plan, safety, sql_script
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, StateError, report
 from aurora_ops.core.settings import Environment
 from aurora_ops.core.tables import Column, Table
@@ -303,8 +303,10 @@ class _Check:
         found: list[Column] = []
         for schema in self.settings.database.schemas:
             folder = self.sql_folder / "masking" / schema
-            found += masking.declared_columns(folder)
-            for path in (*masking.scripts(folder), *masking.scripts(self.sql_folder / "validation" / schema)):
+            rules = mask_rules.read_rules(folder)
+            found += [rule.column for rule in rules if rule.proof == "values"]
+            scripts = masking.scripts(folder, required=any(rule.decision == "script" for rule in rules))
+            for path in (*scripts, *masking.scripts(self.sql_folder / "validation" / schema)):
                 if not sql_script.load(path):
                     raise ConfigError(f"{path.parent.name}/{path.name}", "", "it has no statement")
         extra = [Column.parse(name, "database.sensitive_columns") for name in self.settings.database.sensitive_columns]

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from aurora_ops.core.mask_rules import read_rules
 from aurora_ops.core.sql_script import load
 
 from localcloud.mariadb.engine import Engine
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER = REPOSITORY / "include/sql/masking/shop"
 SCRIPTS = sorted(FOLDER.glob("*.sql"))
-COLUMNS: dict[str, list[str]] = yaml.safe_load((FOLDER / "columns.yaml").read_text())
-SENSITIVE = [(table, column) for table, columns in COLUMNS.items() for column in columns]
+SENSITIVE = [(rule.column.table.name, rule.column.name) for rule in read_rules(FOLDER) if rule.proof == "values"]
 EMAIL = re.compile(r"[\w.+-]+@[\w.-]+")
 FAKE_EMAIL = re.compile(r"user\.[0-9a-f]{20}@example\.invalid")
 EMAIL_PATHS = {

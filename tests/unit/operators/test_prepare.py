@@ -80,7 +80,7 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
     for purpose in ("masking", "validation"):
         (sql / purpose / "shop").mkdir(parents=True)
         (sql / purpose / "shop" / "010.sql").write_text("SELECT 1;")
-    (sql / "masking" / "shop" / "columns.yaml").write_text("customers: [email]")
+    (sql / "masking" / "shop" / "columns.yaml").write_text("customers: {email: email}")
 
     world = SimpleNamespace(
         rds=rds, key=key, groups=GROUPS, reads=reads, sql=sql,
@@ -283,9 +283,9 @@ WRONG = [
     ("topic is absent", without("orchestrator", "topic_arn", "arn:aws:sns:eu-west-1:000000000000:none"), MissingError, ["none"]),
     ("table to keep is unknown", without("database", "keep_tables", ["shop.flags"]), ConfigError,
      ["database.keep_tables: 'shop.flags'", "['customers', 'feature_flags']"]),
-    ("masking rule on a missing column", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: [mail]"),
+    ("masking rule on a missing column", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: {mail: email}"),
      ConfigError, ["masking columns: 'shop.customers.mail'", "['email', 'id']"]),
-    ("masking rule on a missing table", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("people: [mail]"),
+    ("masking rule on a missing table", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("people: {mail: email}"),
      ConfigError, ["there is no table shop.people"]),
     ("no masking for a schema", without("database", "schemas", ["other"]), ConfigError, ["masking/other/columns.yaml"]),
     ("empty script", lambda w: (w.sql / "masking/shop/010.sql").write_text("-- nothing"), ConfigError,

@@ -9,7 +9,8 @@ import pymysql
 import pytest
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError, VerificationError
 from aurora_ops.hooks import mysql
-from aurora_ops.operators.masking import FingerprintColumnsOperator, MaskDatabaseOperator, ProveMaskOperator
+from aurora_ops.operators.mask_tables import MaskDatabaseOperator
+from aurora_ops.operators.masking import FingerprintColumnsOperator, ProveMaskOperator
 from aurora_ops.operators.tables import DeleteObjectsOperator, DumpTablesOperator, LoadTablesOperator
 from aurora_ops.operators.users import SetUsersOperator
 from aurora_ops.operators.verify import VerifyDatabaseOperator, VerifyServingOperator

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from aurora_ops.core.settings import Environment
 from aurora_ops.operators.credentials import RotateMasterSecretOperator
-from aurora_ops.operators.masking import FingerprintColumnsOperator, MaskDatabaseOperator, ProveMaskOperator
+from aurora_ops.operators.mask_tables import MaskDatabaseOperator
+from aurora_ops.operators.masking import FingerprintColumnsOperator, ProveMaskOperator
 from aurora_ops.operators.tables import DumpTablesOperator, LoadTablesOperator
 from aurora_ops.operators.users import SetUsersOperator
 from aurora_ops.operators.verify import VerifyDatabaseOperator
