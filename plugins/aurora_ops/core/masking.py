@@ -1,8 +1,4 @@
-"""Masking: the salt, the scripts, and the SQL of the proof.
-
-Proof without originals: before masking, each distinct value of a sensitive column is stored as a salted digest in a scratch
-schema of the temporary cluster; after masking no digest may be found again; then the schema is dropped.
-"""
+"""Masking: the salt, the scripts, and where notes are kept: in a scratch schema of the temporary cluster, dropped at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import hmac
 from pathlib import Path
 
 from aurora_ops.core.errors import ConfigError
-from aurora_ops.core.tables import Column, quoted
 
 SCRATCH = "aurora_ops_scratch"
 SALT_VARIABLE = "@mask_salt"
@@ -40,43 +35,3 @@ def scripts(folder: Path, *, required: bool = True) -> list[Path]:
     if required and not found:
         raise ConfigError(f"{folder.parent.name}/{folder.name}", None, "put at least one .sql file into the folder")
     return found
-
-
-def digest_sql(column: str) -> str:
-    """Write the SQL of the salted digest of a value: 16 bytes, NULL for NULL.
-
-    A value's type never matters: it is compared as text, case included.
-    """
-    return f"UNHEX(LEFT(SHA2(CONCAT({SALT_VARIABLE}, CAST({column} AS CHAR CHARACTER SET utf8mb4)), 256), 32))"
-
-
-def fingerprint_sql(column: Column, number: int) -> list[str]:
-    """Statements that store the digests of a column's distinct values; safe to run again.
-
-    Empty strings say nothing about anybody and are left out.
-
-    :param column: sensitive column.
-    :param number: its place in the list; names the table.
-    """
-    name = quoted(column.name)
-    table = f"{quoted(SCRATCH)}.{quoted(f'original_{number:04d}')}"
-    return [
-        f"DROP TABLE IF EXISTS {table}",
-        f"CREATE TABLE {table} (digest BINARY(16) NOT NULL PRIMARY KEY) ENGINE=InnoDB",
-        (
-            f"INSERT INTO {table} SELECT DISTINCT {digest_sql('v')} FROM "  # noqa: S608 - names are quoted
-            f"(SELECT DISTINCT CAST({name} AS CHAR CHARACTER SET utf8mb4) COLLATE utf8mb4_bin AS v FROM {column.table.sql} "
-            f"WHERE {name} IS NOT NULL AND CAST({name} AS CHAR) <> '') AS originals"
-        ),
-    ]
-
-
-def survivors_sql(column: Column, number: int) -> str:
-    """Query that counts a column's distinct originals and how many of them are still there: (originals, survivors)."""
-    name = quoted(column.name)
-    table = f"{quoted(SCRATCH)}.{quoted(f'original_{number:04d}')}"
-    return (
-        f"SELECT (SELECT COUNT(*) FROM {table}), COUNT(*) FROM (SELECT DISTINCT {digest_sql(name)} AS digest "  # noqa: S608
-        f"FROM {column.table.sql} WHERE {name} IS NOT NULL AND CAST({name} AS CHAR) <> '') AS masked "
-        f"JOIN {table} AS original USING (digest)"
-    )

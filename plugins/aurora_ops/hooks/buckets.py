@@ -27,6 +27,16 @@ class BucketsHook(AwsHook):
         with aws_errors(f"s3:upload {bucket}/{key}"):
             self.conn.upload_fileobj(body, bucket, key)
 
+    def put(self, bucket: str, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write a small object whole (``PutObject``); it is encrypted as the bucket says.
+
+        :param bucket: bucket.
+        :param key: key of the object.
+        :param body: its content.
+        :param content_type: what a browser takes it for.
+        """
+        self.call("put_object", Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+
     def open(self, bucket: str, key: str) -> BinaryIO:
         """Open an object for streaming."""
         with aws_errors(f"s3:get_object {bucket}/{key}"):
