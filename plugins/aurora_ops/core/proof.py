@@ -13,7 +13,7 @@ from aurora_ops.core.mask_rules import ColumnRule, proof_targets
 from aurora_ops.core.masking import SALT_VARIABLE, SCRATCH
 from aurora_ops.core.tables import Column, Table, quoted
 
-_BYTES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit"})
+_BYTES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
 
 How = Literal["values", "rows"]
 
@@ -70,8 +70,8 @@ def targets(
 
 
 def _text(expression: str, data_type: str) -> str:
-    """Write the SQL of a value as text: a value's type never matters, case does."""
-    return f"HEX({expression})" if data_type in _BYTES else f"CAST({expression} AS CHAR CHARACTER SET utf8mb4)"
+    """Write the SQL of a value as text: a value's type never matters, case does; blanks around bytes are left out."""
+    return f"HEX(TRIM({expression}))" if data_type in _BYTES else f"CAST({expression} AS CHAR CHARACTER SET utf8mb4)"
 
 
 def digest_sql(value: str, key: Sequence[str] = ()) -> str:

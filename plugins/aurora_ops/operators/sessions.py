@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -30,10 +31,17 @@ def spread(
         return []
     idle: queue.SimpleQueue[MySqlHook] = queue.SimpleQueue()
 
+    over = threading.Event()
+
     def do(job: Job) -> Done:
+        if over.is_set():
+            raise CancelledError
         sql = idle.get()
         try:
             return work(sql, job)
+        except BaseException:
+            over.set()
+            raise
         finally:
             idle.put(sql)
 
@@ -47,6 +55,6 @@ def spread(
         futures = [pool.submit(do, job) for job in jobs]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in futures:
-            if future in done:
+            if future in done:  # what was cancelled stands behind what failed
                 future.result()
         return [future.result() for future in futures]
