@@ -54,7 +54,12 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         **sql,
     )
     fingerprint = FingerprintColumnsOperator(task_id="fingerprint_columns", columns=plan["columns"], **masking)
-    mask = MaskDatabaseOperator(task_id="mask_database", folders=folders(sql_folder, "masking", settings), **masking)
+    mask = MaskDatabaseOperator(
+        task_id="mask_database",
+        folders=folders(sql_folder, "masking", settings),
+        masking=database.masking.model_dump(),
+        **masking,
+    )
     prove = ProveMaskOperator(task_id="prove_mask", columns=plan["columns"], **masking)
     rotate = RotateMasterSecretOperator(
         task_id="rotate_master_secret",
