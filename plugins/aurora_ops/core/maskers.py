@@ -115,7 +115,7 @@ def unless_empty(place: Place, fake: str, already: str | None = None) -> str:
     """
     known = f" OR {place.sql} LIKE '{already}'" if already else ""
     # an originally NULL value stays NULL because every fake is made of it
-    return f"IF({place.sql} = ''{known}, {place.sql}, {fake})"
+    return f"IF({place.sql} = ''{known}, {place.text}, {fake})"
 
 
 def _folded(place: Place) -> str:
@@ -171,7 +171,7 @@ def _street(place: Place, _: Options) -> str:
 
 def _fixed(place: Place, text: str) -> str:
     # both branches are text, so that a NULL stays NULL: NULL = '' is not true, and the fake must not replace it
-    return f"IF({place.sql} = '' OR {place.sql} IS NULL, {place.sql}, {literal(text)})"
+    return f"IF({place.sql} = '' OR {place.sql} IS NULL, {place.text}, {literal(text)})"
 
 
 def _card_number(place: Place, _: Options) -> str:

@@ -165,6 +165,23 @@ class Scan(Section):
     connections: int = Field(2, ge=1, le=8, description="connections that scan at the same time")
 
 
+class Masking(Section):
+    """How tables are masked."""
+
+    salt_secret: str | None = Field(
+        None,
+        description="secret of the target's account, JSON with a field salt: keys the fakes, so that they are the same in every "
+        "refresh and every database that names it; none: new fakes in every run",
+    )
+    connections: int = Field(2, ge=1, le=8, description="connections that mask at the same time")
+    chunk_rows: int = Field(100_000, ge=1_000, le=10_000_000, description="rows of a big table that are masked at once")
+    rebuild_limit_gib: float | None = Field(
+        None,
+        gt=0,
+        description="tables larger than this are updated in place; none: there is room for a copy of any table",
+    )
+
+
 class Database(Section):
     """What happens to the data on the way."""
 
@@ -176,6 +193,7 @@ class Database(Section):
         default_factory=list, description="columns proven masked, beside those of columns.yaml"
     )
     scan: Scan = Field(default_factory=lambda: Scan.model_validate({}))
+    masking: Masking = Field(default_factory=lambda: Masking.model_validate({}))
     keep_bucket: str | None = Field(None, description="bucket of the target's account for the tables that are kept")
     users: list[User] = Field(default_factory=list, description="users that stay")
     tls_ca: str | None = Field(None, description="file of certificate authorities the server is checked against")

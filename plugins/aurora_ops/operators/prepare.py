@@ -280,6 +280,15 @@ class _Check:
                 )
             )
         secrets = SecretsHook(wanted.aws_conn_id, wanted.region)
+        salt_secret = self.settings.database.masking.salt_secret
+        if salt_secret and not secrets.exists(salt_secret):
+            self.problems.append(
+                ConfigError(
+                    "database.masking.salt_secret",
+                    salt_secret,
+                    "create this secret in the target's account, or leave it out",
+                )
+            )
         for user in self.settings.database.users:
             if not secrets.exists(user.secret):
                 self.problems.append(

@@ -58,10 +58,16 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
     )
     rules = folders(sql_folder, "masking", settings)
     fingerprint = FingerprintColumnsOperator(
-        task_id="fingerprint_columns", folders=rules, columns=plan["columns"], **masking
+        task_id="fingerprint_columns",
+        folders=rules,
+        columns=plan["columns"],
+        connections=database.masking.connections,
+        **masking,
     )
-    mask = MaskDatabaseOperator(task_id="mask_database", folders=rules, **masking)
-    prove = ProveMaskOperator(task_id="prove_mask", **masking)
+    mask = MaskDatabaseOperator(
+        task_id="mask_database", folders=rules, masking=database.masking.model_dump(), **masking
+    )
+    prove = ProveMaskOperator(task_id="prove_mask", connections=database.masking.connections, **masking)
     scan = ScanColumnsOperator(
         task_id="scan_columns",
         cluster_id=plan["temporary_cluster"],
