@@ -29,7 +29,10 @@ ORDER = [
     ("restore.enable_master_secret", "mask.fingerprint_columns"),
     ("mask.fingerprint_columns", "mask.mask_database"),
     ("mask.mask_database", "mask.prove_mask"),
-    ("mask.prove_mask", "mask.rotate_master_secret"),
+    ("mask.prove_mask", "mask.scan_columns"),
+    ("mask.scan_columns", "mask.rotate_master_secret"),
+    ("mask.scan_columns", "mask.report_coverage"),
+    ("mask.report_coverage", "mask.verify_database"),
     ("mask.rotate_master_secret", "mask.set_users"),
     ("mask.set_users", "mask.load_kept_tables"),
     ("mask.dump_kept_tables", "mask.load_kept_tables"),
@@ -53,6 +56,7 @@ ORDER = [
     ("clean_up.revoke_share", "clean_up.delete_fresh_snapshot"),
     ("mask.load_kept_tables", "clean_up.delete_kept_tables"),
     ("publish.publish_cluster", "clean_up.delete_temporary_cluster"),
+    ("publish.publish_cluster", "clean_up.remember_columns"),
     ("switch.undo_secrets", "clean_up.delete_temporary_cluster"),
     ("record.record_run", "record.release_lock"),
 ]
@@ -165,7 +169,8 @@ NEVER_AFTER = [
     "prepare.check", "prepare.take_lock", "prepare.clear_old", "prepare.clear_temporary", "source.take_snapshot",
     "source.see_shared_snapshot", "source.copy_snapshot", "restore.restore_cluster", "restore.create_writer",
     "restore.enable_master_secret", "restore.create_readers", "mask.dump_kept_tables", "mask.fingerprint_columns",
-    "mask.mask_database", "mask.prove_mask", "mask.rotate_master_secret", "mask.set_users", "mask.load_kept_tables",
+    "mask.mask_database", "mask.prove_mask", "mask.scan_columns", "mask.report_coverage",
+    "mask.rotate_master_secret", "mask.set_users", "mask.load_kept_tables",
     "mask.verify_database", "approve.approve_switch", "switch.open_network",
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Masking: the salt, which columns are sensitive, the SQL of the proof."""
+"""Masking: the salt, the scripts, the SQL of the proof."""
 
 from __future__ import annotations
 
@@ -21,55 +21,26 @@ def test_salt_is_the_same_on_every_try_and_another_for_every_run_and_password() 
     assert "password" not in salt
 
 
-def folder(tmp_path: Path, columns: str | None, *scripts: str) -> Path:
+def folder(tmp_path: Path, *scripts: str) -> Path:
     where = tmp_path / "masking" / "shop"
     where.mkdir(parents=True)
-    if columns is not None:
-        (where / "columns.yaml").write_text(columns, encoding="utf-8")
     for script in scripts:
         (where / script).write_text("SELECT 1;", encoding="utf-8")
     return where
 
 
-def test_declared_columns_keep_their_order(tmp_path: Path) -> None:
-    where = folder(tmp_path, "customers: [email, phone]\naddresses: [street]\n")
-    assert [str(c) for c in masking.declared_columns(where)] == [
-        "shop.customers.email",
-        "shop.customers.phone",
-        "shop.addresses.street",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("content", "field", "allowed"),
-    [
-        (None, "masking/shop/columns.yaml", "write columns.yaml"),
-        ("", "masking/shop/columns.yaml", "table -> list"),
-        ("[a]", "masking/shop/columns.yaml", "table -> list"),
-        ("{}", "masking/shop/columns.yaml", "table -> list"),
-        ("customers:", "masking/shop/columns.yaml:customers", "list of columns"),
-        ("customers: email", "masking/shop/columns.yaml:customers", "list of columns"),
-        ("customers: []", "masking/shop/columns.yaml:customers", "list of columns"),
-        ("customers: [e-mail]", "masking/shop/columns.yaml", "schema.table.column"),
-        ("cust.omers: [email]", "masking/shop/columns.yaml", "schema.table.column"),
-        ("customers: [null]\nx: [a b]", "masking/shop/columns.yaml", "schema.table.column"),
-    ],
-)
-def test_wrong_columns_file_is_refused(tmp_path: Path, content, field, allowed) -> None:
-    with pytest.raises(ConfigError) as raised:
-        masking.declared_columns(folder(tmp_path, content))
-    assert raised.value.field == field
-    assert allowed in raised.value.allowed
-
-
 def test_scripts_run_by_name(tmp_path: Path) -> None:
-    where = folder(tmp_path, None, "020_b.sql", "010_a.sql", "100_c.sql", "notes.txt")
+    where = folder(tmp_path, "020_b.sql", "010_a.sql", "100_c.sql", "notes.txt")
     assert [path.name for path in masking.scripts(where)] == ["010_a.sql", "020_b.sql", "100_c.sql"]
 
 
 def test_folder_without_scripts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"masking/shop.*at least one \.sql"):
-        masking.scripts(folder(tmp_path, None))
+        masking.scripts(folder(tmp_path))
+
+
+def test_folder_may_do_without_scripts_where_none_is_needed(tmp_path: Path) -> None:
+    assert masking.scripts(folder(tmp_path), required=False) == []
 
 
 def test_digest_is_salted_binary_and_null_for_null() -> None:
@@ -104,13 +75,3 @@ def test_names_are_quoted_wherever_they_stand() -> None:
         outside = re.sub(r"`(?:[^`]|``)*`", "", sql)
         assert "`" not in outside
         assert "x`" not in outside
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["customers: [email", "customers: [email]\ncustomers: [phone]\n", "a: 2026-13-45"],
-    ids=["no YAML", "table twice", "no such date"],
-)
-def test_unreadable_columns_file_is_refused(tmp_path: Path, content) -> None:
-    with pytest.raises(ConfigError, match="each table once"):
-        masking.declared_columns(folder(tmp_path, content))

@@ -15,9 +15,12 @@ import pytest
 import yaml
 from airflow.sdk.exceptions import AirflowSkipException
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError
+from aurora_ops.core.mask_plan import ColumnFacts, IndexFacts, KeyPart, TableFacts
+from aurora_ops.core.tables import Table
 from aurora_ops.hooks.base import AwsHook
-from aurora_ops.operators import prepare
-from aurora_ops.operators.prepare import CheckRefreshOperator, guards
+from aurora_ops.operators import prepare_checks
+from aurora_ops.operators.prepare import CheckRefreshOperator
+from aurora_ops.operators.prepare_checks import guards
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
@@ -31,6 +34,14 @@ KNOWN_TABLES = [("shop", "feature_flags"), ("shop", "customers")]
 KNOWN_COLUMNS = {"customers": ["id", "email"]}
 
 
+FACTS = [
+    TableFacts(
+        Table("shop", "customers"),
+        rows=50_000,
+        columns=(ColumnFacts("id", "int", nullable=False), ColumnFacts("email", "varchar", length=190)),
+        indexes=(IndexFacts("PRIMARY", unique=True, parts=(KeyPart("id"),)),),
+    )
+]
 KEY, DEFAULT_KEY, VPC = "arn:aws:kms:key/shop", "arn:aws:kms:key/default", "vpc-1"
 GROUPS = {"isolated": "sg-isolated", "serving": "sg-serving"}
 SECRET = json.dumps({"username": "u", "password": "hunter2"})
@@ -89,7 +100,7 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
     for purpose in ("masking", "validation"):
         (sql / purpose / "shop").mkdir(parents=True)
         (sql / purpose / "shop" / "010.sql").write_text("SELECT 1;")
-    (sql / "masking" / "shop" / "columns.yaml").write_text("customers: [email]")
+    (sql / "masking" / "shop" / "columns.yaml").write_text("customers: {email: email}")
     shutil.copy(REPO / "include" / "prices.yaml", tmp_path)
 
     world = SimpleNamespace(
@@ -133,13 +144,15 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
         world.asking = self.aws_conn_id
         require(self, account_id)
 
-    monkeypatch.setattr(prepare, "MySqlHook", Sql)
+    monkeypatch.setattr(prepare_checks, "MySqlHook", Sql)
+    monkeypatch.setattr(prepare_checks, "read_table_facts", lambda _, schemas: FACTS if schemas == ["shop"] else [])
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     monkeypatch.setattr(AwsHook, "require_account", require_account)
     calls.clear()
     yield world
     assert calls.mutating == []
-    assert set(calls) <= set(CheckRefreshOperator.permissions)
+    needed = [*CheckRefreshOperator.permissions, *sum(CheckRefreshOperator.permissions_elsewhere.values(), ())]
+    assert set(calls) <= {"sts:GetCallerIdentity", *needed}
 
 
 def check(world, conf=None, params=None, ctx=None, **dag_run):
@@ -229,6 +242,11 @@ class TestPlanText:
 
     def test_what_is_wrong_fails_a_dry_run(self, world) -> None:
         refused(world, ConfigError, "dry_run: 'yes'", "true or false", conf={"dry_run": "yes"})
+
+    def test_tables_with_their_technique(self, world) -> None:
+        text = self.text(world)
+        assert "Rows as staging-shop estimates them" in text
+        assert "| `shop.customers` | rebuild | 50,000 |" in text
 
     def test_names_what_an_earlier_run_left(self, world) -> None:
         world.rds.cluster("staging-shop-restore")
@@ -333,9 +351,9 @@ WRONG = [
     ("topic is absent", without("orchestrator", "topic_arn", "arn:aws:sns:eu-west-1:000000000000:none"), MissingError, ["none"]),
     ("table to keep is unknown", without("database", "keep_tables", ["shop.flags"]), ConfigError,
      ["database.keep_tables: 'shop.flags'", "['customers', 'feature_flags']"]),
-    ("masking rule on a missing column", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: [mail]"),
+    ("masking rule on a missing column", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: {mail: email}"),
      ConfigError, ["masking columns: 'shop.customers.mail'", "['email', 'id']"]),
-    ("masking rule on a missing table", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("people: [mail]"),
+    ("masking rule on a missing table", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("people: {mail: email}"),
      ConfigError, ["there is no table shop.people"]),
     ("no masking for a schema", without("database", "schemas", ["other"]), ConfigError, ["masking/other/columns.yaml"]),
     ("empty script", lambda w: (w.sql / "masking/shop/010.sql").write_text("-- nothing"), ConfigError,

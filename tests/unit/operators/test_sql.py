@@ -9,7 +9,8 @@ import pymysql
 import pytest
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError, VerificationError
 from aurora_ops.hooks import mysql
-from aurora_ops.operators.masking import FingerprintColumnsOperator, MaskDatabaseOperator, ProveMaskOperator
+from aurora_ops.operators.mask_tables import MaskDatabaseOperator
+from aurora_ops.operators.masking import FingerprintColumnsOperator, ProveMaskOperator
 from aurora_ops.operators.tables import DeleteObjectsOperator, DumpTablesOperator, LoadTablesOperator
 from aurora_ops.operators.users import SetUsersOperator
 from aurora_ops.operators.verify import VerifyDatabaseOperator, VerifyServingOperator
@@ -115,6 +116,7 @@ def folder(tmp_path):
     where.mkdir()
     (where / "010_a.sql").write_text("UPDATE one SET a = 1;\nUPDATE two SET a = 1;\n")
     (where / "020_b.sql").write_text("-- last\nUPDATE three SET a = 1;\n")
+    (where / "columns.yaml").write_text("customers: {email: {mask: script}}\n")
     return str(where)
 
 
@@ -209,11 +211,19 @@ class TestFingerprint:
 class TestMask:
     """Each statement once."""
 
+    @pytest.fixture(autouse=True)
+    def described(self, server) -> None:
+        server.answer("SELECT 1 FROM", ())
+        server.answer("TABLE_TYPE, ENGINE", (("customers", "BASE TABLE", "InnoDB", 3, 1, 1),))
+        server.answer(
+            "COLUMN_TYPE", (("customers", "email", "varchar", "varchar(190)", 190, None, None, "NO", "", ""),)
+        )
+
     def run(self, folder):
         return drive(maker(MaskDatabaseOperator, run_key="k", folders=[folder]))
 
     def test_all_in_order_each_with_its_note_in_one_transaction(self, server, folder) -> None:
-        assert self.run(folder) == {"statements": 3, "skipped": 0}
+        assert self.run(folder) == {"tables": {"skip": 1}, "rows": 0, "statements": 3, "skipped": 0}
         work = [said for said in server.said if re.search("UPDATE|progress .*VALUES|BEGIN|COMMIT", said)]
         assert [re.sub(r"INSERT.*<(.*)>.*", r"note \1", said) for said in work] == [
             "BEGIN", "UPDATE one SET a = 1", "note shop/010_a.sql:1", "COMMIT",
@@ -225,7 +235,7 @@ class TestMask:
 
     def test_killed_try_goes_on_where_it_was(self, server, folder) -> None:
         server.answer("SELECT step FROM", (("shop/010_a.sql:1",),))
-        assert self.run(folder) == {"statements": 2, "skipped": 1}
+        assert self.run(folder) == {"tables": {"skip": 1}, "rows": 0, "statements": 2, "skipped": 1}
         assert server.saw("UPDATE one") == []
 
     def test_error_names_file_and_line_and_rolls_back(self, server, folder) -> None:
