@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 64 * 1024
 _LOCKS: dict[type, Any] = {type(threading.Lock()): threading.Lock, type(threading.RLock()): threading.RLock}
+_SERVICES: dict[type, str] = {}
 _PRIVATE_KEYS = PrivateKeyTypes.__args__  # type: ignore[attr-defined]  # a union of classes
 
 
@@ -64,6 +65,9 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, obj: Any) -> tuple[str, ...] | None:
         if isinstance(obj, BaseBackend):
             return ("backend", *place_of(obj))
+        kind = type(obj)
+        if kind.__module__.startswith("moto.ec2.models") and kind.__name__ in {"Ami", "Snapshot"}:
+            return _image(obj)
         name = self._names.get(id(obj))
         return None if name is None else ("anchor", name)
 
@@ -100,12 +104,27 @@ class _Unpickler(pickle.Unpickler):  # noqa: S301 - a folder of this user's own
 
     def persistent_load(self, pid: Any) -> Any:
         kind, *rest = pid
-        return self._anchors[rest[0]] if kind == "anchor" else backend_at(*rest)
+        if kind == "anchor":
+            return self._anchors[rest[0]]
+        if kind == "backend":
+            return backend_at(*rest)
+        *place, image = rest
+        found = backend_at(*place).amis[image]  # type: ignore[attr-defined]  # of EC2
+        return found if kind == "image" else found.ebs_snapshot
 
 
 def _function(code: bytes, module: str, name: str, defaults: tuple[Any, ...] | None, cells: tuple[Any, ...]) -> Any:
     names = vars(importlib.import_module(module))
     return FunctionType(marshal.loads(code), names, name, defaults, tuple(CellType(cell) for cell in cells))  # noqa: S302
+
+
+def _image(resource: Any) -> tuple[str, ...] | None:
+    """Name one of the public images that moto gives every account, or its snapshot: a megabyte; None for others."""
+    backend = resource.ec2_backend
+    image = backend.amis.get(resource.from_ami) if hasattr(resource, "from_ami") else resource
+    if image is None or image.owner_id == backend.account_id:
+        return None
+    return "image" if image is resource else "image-snapshot", *place_of(backend), image.id
 
 
 def _by_true_name(kind: type) -> Any:
@@ -141,11 +160,18 @@ def _object(kind: type[FakeKey], state: dict[str, Any], path: str) -> FakeKey:
 
 def place_of(backend: BaseBackend) -> tuple[str, str, str, str]:
     """Return module, service, account and region, by which :func:`backend_at` finds a backend."""
-    module = type(backend).__module__
-    for found in vars(importlib.import_module(module)).values():
-        if isinstance(found, BackendDict) and isinstance(backend, found.backend):
-            return module, found.service_name, backend.account_id, backend.region_name
-    raise pickle.PicklingError(f"{type(backend).__name__} is in no BackendDict of {module}")
+    kind = type(backend)
+    service = _SERVICES.get(kind)
+    if service is None:
+        service = _SERVICES[kind] = _service_of(kind)
+    return kind.__module__, service, backend.account_id, backend.region_name
+
+
+def _service_of(kind: type) -> str:
+    for found in vars(importlib.import_module(kind.__module__)).values():
+        if isinstance(found, BackendDict) and issubclass(kind, found.backend):
+            return str(found.service_name)
+    raise pickle.PicklingError(f"{kind.__name__} is in no BackendDict of {kind.__module__}")
 
 
 def backends_of(module: str, service: str) -> BackendDict[Any]:
@@ -163,6 +189,8 @@ def backend_at(module: str, service: str, account: str, region: str) -> BaseBack
     """Backend of an account in a region; one that is not there yet is made empty, to be filled with its state."""
     backends = backends_of(module, service)
     regions = backends[account]
+    if service == "ec2":
+        return regions[region]  # type: ignore[no-any-return]  # with moto's public images
     if region not in regions.keys():  # noqa: SIM118 - `in regions` is also true for what could be made
         made = object.__new__(backends.backend)
         made.region_name, made.account_id = region, account

@@ -35,8 +35,22 @@ MOTO_ACCOUNT = "123456789012"
 TRIES = 20
 # Services that a call to a service changes besides: saved with it.
 TOGETHER = {"rds": ("secretsmanager", "kms"), "sns": ("sqs",), "secretsmanager": ("kms",)}
-# Calls to these change no service but those named above; after a call to any other, all services are saved a moment later.
-ALONE = {"dynamodb", "ec2", "iam", "kms", "rds", "secretsmanager", "sns", "sqs", "ssm", "sts"}
+# Services that a call changes besides, saved a moment later; ``*`` is all of them.
+EFFECTS = {"s3": ("sqs", "sns"), "iam": ("sts",), "ssm": ("kms",)} | dict.fromkeys(
+    (
+        "autoscaling",
+        "batch",
+        "cloudformation",
+        "ecs",
+        "eks",
+        "elasticloadbalancing",
+        "events",
+        "lambda",
+        "scheduler",
+        "states",
+    ),
+    ("*",),
+)
 
 
 class StateError(RuntimeError):
@@ -121,8 +135,8 @@ class Store:
         self.save(service)
         for other in TOGETHER.get(service, ()):
             self.save(other)
-        if service not in ALONE:
-            self.later(*self._services(), *self._parts)
+        effects = EFFECTS.get(service, ())
+        self.later(*(self._services() if "*" in effects else effects))
 
     def save(self, name: str) -> None:
         """Save a service or part before returning, unless it is large: then a moment later."""
