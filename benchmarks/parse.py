@@ -1,9 +1,8 @@
 """``make bench-parse``: what reading the DAG files costs Airflow, against a file with one empty DAG.
 
-Three ways to read: *cold*, the first in a process that has imported Airflow alone; *warm*, again in the same process;
-*dag-processor*, what that process itself records, with the plugin loaded, as in production. The first two are seconds of the
-processor, which a busy machine hardly changes, the last is time by the clock. The rows take turns within each round; the best
-of the rounds counts.
+Three ways to read: *cold*, the first in a process that has imported Airflow alone; *warm*, again in the same process; both in
+seconds of the processor, which a busy machine hardly changes. *dag-processor* is what that process itself records, by the clock,
+with the plugin loaded, as in production. The rows take turns within each round; the best of the rounds counts.
 """
 
 from __future__ import annotations
