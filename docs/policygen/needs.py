@@ -12,6 +12,9 @@ from policygen.errors import GenerationError
 PLACES = ("orchestrator", "source", "target")
 """Sections of the settings that have a connection."""
 
+FREE = {"sts:GetCallerIdentity"}
+"""Actions that AWS allows everybody."""
+
 Needs = dict[str, dict[str, set[str]]]
 """Place to action to the operators that need it there."""
 
@@ -50,10 +53,11 @@ def task_needs(task: Any, settings: Environment) -> dict[str, tuple[str, ...]]:
             f"{task.dag.dag_id}.{task.task_id}: connection {connection!r} is none of the settings; if it is chosen while the "
             f"task runs, declare permissions_elsewhere on {operator.__name__}, by section of the settings"
         )
-    needed: dict[str, tuple[str, ...]] = dict.fromkeys(places, operator.permissions)
+    instead: Mapping[str, tuple[str, ...]] = getattr(operator, "permissions_in", {})
+    needed: dict[str, tuple[str, ...]] = {place: instead.get(place, operator.permissions) for place in places}
     for place, actions in elsewhere.items():
         needed[place] = tuple(dict.fromkeys([*needed.get(place, ()), *actions]))
-    return needed
+    return {place: tuple(action for action in actions if action not in FREE) for place, actions in needed.items()}
 
 
 def _class_of(task: Any) -> type[Any]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from aurora_ops.core.ownership import OWNER, OWNER_TAG
 from aurora_ops.core.safety import REFRESH_TAG
 from aurora_ops.hooks.kms import SNAPSHOT_OPERATIONS
-from aurora_ops.operators.snapshots import OWNER, OWNER_TAG
 
 Condition = Mapping[str, Mapping[str, str | list[str]]]
 
@@ -54,13 +54,28 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
     "orchestrator": (
         Scope(
             "RecordRuns",
-            ("dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+            (
+                "dynamodb:DescribeTable",
+                "dynamodb:GetItem",
+                "dynamodb:Query",
+                "dynamodb:PutItem",
+                "dynamodb:DeleteItem",
+            ),
             (f"arn:${{Partition}}:dynamodb:{OWN}:table/${{RunsTable}}",),
         ),
         Scope("Announce", ("sns:GetTopicAttributes", "sns:Publish"), ("${Topic}",)),
+        Scope("WriteReports", ("s3:PutObject",), ("arn:${Partition}:s3:::${ReportBucket}/*",)),
+        Scope(
+            "SendMetrics",
+            ("cloudwatch:PutMetricData",),
+            ("*",),
+            condition={"StringEquals": {"cloudwatch:namespace": "${MetricsNamespace}"}},
+        ),
     ),
     "source": (
-        Scope("ReadCluster", ("rds:DescribeDBClusters",), (f"{RDS}:cluster:${{SourceCluster}}",)),
+        Scope(
+            "ReadDatabases", ("rds:DescribeDBClusters", "rds:DescribeDBInstances"), (f"{RDS}:cluster:*", f"{RDS}:db:*")
+        ),
         Scope("ReadSnapshots", ("rds:DescribeDBClusterSnapshots",), (f"{RDS}:cluster-snapshot:*",)),
         Scope(
             "TakeSnapshots",
@@ -91,6 +106,12 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
                 f"{RDS}:cluster-snapshot:${{FreshSnapshots}}",
                 f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}",
             ),
+        ),
+        Scope(
+            "MarkShares",
+            ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
+            (f"{RDS}:cluster-snapshot:${{SourceCluster}}-*",),
+            condition={"ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:share-*"]}},
         ),
         Scope(
             "DeleteOwnSnapshots",
@@ -158,6 +179,11 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             condition=OURS,
         ),
         Scope(
+            "ReadOwnShares",
+            ("rds:DescribeDBClusterSnapshotAttributes",),
+            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",),
+        ),
+        Scope(
             "RestoreCluster",
             ("rds:RestoreDBClusterFromSnapshot",),
             (
@@ -187,9 +213,9 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             condition=MADE_REFRESHABLE,
         ),
         Scope(
-            "TagPublishedCluster",
-            ("rds:AddTagsToResource",),
-            (f"{RDS}:cluster:${{TargetCluster}}",),
+            "MarkDatabases",
+            ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
+            (f"{RDS}:cluster:${{TargetCluster}}", f"{RDS}:cluster:${{OldCluster}}", f"{RDS}:db:${{Instances}}"),
             condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
         ),
         Scope(
@@ -223,6 +249,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             (
                 "secretsmanager:DescribeSecret",
                 "secretsmanager:GetSecretValue",
+                "secretsmanager:ListSecretVersionIds",
                 "secretsmanager:PutSecretValue",
                 "secretsmanager:UpdateSecretVersionStage",
             ),

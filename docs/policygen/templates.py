@@ -18,6 +18,8 @@ OPTIONAL = {
     "SchemaSecret": "ReadSchema",
     "S3Role": "AttachS3Role",
     "KeepBucket": "ListKeptTables KeepTables",
+    "MetricsNamespace": "SendMetrics",
+    "ReportBucket": "WriteReports",
     "EndpointParameter": "PublishEndpoint",
 }
 
@@ -154,6 +156,8 @@ def _defaults(example: Environment) -> dict[str, str]:
     secrets = [user.secret for user in database.users]
     return {
         "RunsTableName": example.orchestrator.runs_table,
+        "ReportBucket": example.orchestrator.report_bucket or "",
+        "MetricsNamespace": example.orchestrator.metrics_namespace or "",
         "TopicName": (example.orchestrator.topic_arn or "aurora-ops").rpartition(":")[2],
         "Environment": example.environment,
         "SourceAccount": source.account_id,

@@ -59,6 +59,8 @@ def of_environment(settings: Environment, place: str) -> Values:
         "EndpointParameter": _given(target.endpoint_parameter and target.endpoint_parameter.lstrip("/")),
         "RunsTable": [orchestrator.runs_table],
         "Topic": _given(orchestrator.topic_arn),
+        "ReportBucket": _given(orchestrator.report_bucket),
+        "MetricsNamespace": _given(orchestrator.metrics_namespace),
     }
 
 
@@ -67,7 +69,7 @@ def of_template(place: str) -> Values:
     same = {name: [f"${{{name}}}"] for name in PARAMETERS[place]}
     snapshots = "-${Environment}-${SourceCluster}-*"
     return {
-        **{name: [] for name in PARAMETERS["source"] | PARAMETERS["target"]},
+        **{name: [] for name in PARAMETERS["source"] | PARAMETERS["target"] | PARAMETERS["orchestrator"]},
         "Partition": ["${AWS::Partition}"],
         "Account": ["${AWS::AccountId}"],
         "Region": ["${AWS::Region}"],
@@ -90,6 +92,8 @@ PARAMETERS: dict[str, dict[str, str]] = {
     "orchestrator": {
         "RunsTableName": "DynamoDB table of locks and records, setting orchestrator.runs_table",
         "TopicName": "SNS topic of announcements, last part of setting orchestrator.topic_arn",
+        "ReportBucket": "Bucket for reports of runs, setting orchestrator.report_bucket",
+        "MetricsNamespace": "CloudWatch namespace, setting orchestrator.metrics_namespace",
     },
     "source": {
         "Environment": "Name of the environment's file in include/config",

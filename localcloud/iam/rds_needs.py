@@ -107,6 +107,9 @@ def needs(call: Call, facts: Facts) -> Iterator[Need]:
     asked = request_tags(tags)
     if call.action in TAGGING:
         arn = call.text("ResourceName")
+        untagged = tuple(str(value) for name, value in call.parameters.items() if name.startswith("TagKeys."))
+        if untagged:
+            asked = {"aws:TagKeys": untagged}
         yield Need(action, arn, {**asked, **_resource_tags(arn, facts)})
         return
     if call.action in READS:

@@ -31,7 +31,7 @@ _DENIED = (
     "403",
 )
 _WHO_MAY_NOT = re.compile(
-    r"User: \S*?(?P<who>(?:assumed-role|user)/[^/\s]+)\S* is not authorized to perform: (?P<action>[\w-]+:\w+)"
+    r"User: \S*?(?P<who>assumed-role/[^/\s]+|user/\S+)\S* is not authorized to perform: (?P<action>[\w-]+:\w+)"
     r"(?: on resource: (?P<resource>\S+))?"
 )
 

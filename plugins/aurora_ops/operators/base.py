@@ -42,8 +42,10 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
 
     hook_class: ClassVar[type[AwsHook]]
     permissions: ClassVar[tuple[str, ...]]
-    # Needed in other accounts than the connection's, by section of the settings; policies are made from both.
+    # Policies are made from all three, by section of the settings: what is needed in other accounts than the connection's, and
+    # what is needed instead of ``permissions`` where the connection leads to that section's account.
     permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    permissions_in: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     template_fields: Sequence[str] = ("aws_conn_id", "region_name")
     ui_color = "#eef4fb"
 

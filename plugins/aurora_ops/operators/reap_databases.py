@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from aurora_ops.core import naming, ownership
@@ -35,10 +35,13 @@ class ReapClustersOperator(ReapOperator[RdsHook]):
 
     hook_class = RdsHook
     permissions: ClassVar[tuple[str, ...]] = (
-        *ReapOperator.lock_permissions,
         *cluster_removal.DeleteClusterOperator.permissions,
         "ssm:GetParameter",
     )
+    # nothing of a source is removed here but snapshots, shares and grants
+    permissions_in: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "source": ("rds:DescribeDBClusters", "rds:DescribeDBInstances")
+    }
 
     def __init__(
         self,
@@ -164,10 +167,17 @@ class ReapSnapshotsOperator(ReapOperator[RdsHook]):
 
     hook_class = RdsHook
     permissions: ClassVar[tuple[str, ...]] = (
-        *ReapOperator.lock_permissions,
         *snapshots.RevokeShareOperator.permissions,
         "rds:DeleteDBClusterSnapshot",
     )
+    # copies are shared with nobody
+    permissions_in: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "target": (
+            "rds:DescribeDBClusterSnapshots",
+            "rds:DescribeDBClusterSnapshotAttributes",
+            "rds:DeleteDBClusterSnapshot",
+        )
+    }
 
     def __init__(self, *, account_ids: Sequence[str] = (), within_s: int = 3600, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -34,7 +34,6 @@ class ReapGrantsOperator(ReapOperator[KmsHook]):
 
     hook_class = KmsHook
     permissions: ClassVar[tuple[str, ...]] = (
-        *ReapOperator.lock_permissions,
         "rds:DescribeDBClusters",
         "rds:DescribeDBClusterSnapshots",
         "kms:DescribeKey",
@@ -106,7 +105,7 @@ class ReapKeptTablesOperator(ReapOperator[BucketsHook]):
     """
 
     hook_class = BucketsHook
-    permissions: ClassVar[tuple[str, ...]] = (*ReapOperator.lock_permissions, "s3:ListBucket", "s3:DeleteObject")
+    permissions: ClassVar[tuple[str, ...]] = ("s3:ListBucket", "s3:DeleteObject")
 
     def __init__(self, *, folders: list[dict[str, str]], expires_h: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -160,7 +159,6 @@ class ReapSecretVersionsOperator(ReapOperator[SecretsHook]):
 
     hook_class = SecretsHook
     permissions: ClassVar[tuple[str, ...]] = (
-        *ReapOperator.lock_permissions,
         "secretsmanager:ListSecretVersionIds",
         "secretsmanager:UpdateSecretVersionStage",
     )
@@ -208,7 +206,7 @@ class ReapLocksOperator(ReapOperator[RunsHook]):
     """
 
     hook_class = RunsHook
-    permissions: ClassVar[tuple[str, ...]] = (*ReapOperator.lock_permissions, "dynamodb:DeleteItem")
+    permissions: ClassVar[tuple[str, ...]] = ("dynamodb:GetItem", "dynamodb:DeleteItem")
 
     def __init__(self, *, table: str, lock_keys: list[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)

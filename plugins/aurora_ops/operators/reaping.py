@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict
@@ -60,7 +60,8 @@ class ReapOperator(RefreshOperator[HookT]):
     :param locks: where the locks of all targets concerned are.
     """
 
-    lock_permissions: ClassVar[tuple[str, ...]] = ("dynamodb:GetItem",)
+    # locks are looked at where they are
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {"orchestrator": ("dynamodb:GetItem",)}
     template_fields: Sequence[str] = (*RefreshOperator.template_fields, "report_only", "only", "min_age_h")
 
     def __init__(

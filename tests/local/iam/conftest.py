@@ -1,7 +1,7 @@
 """A localcloud whose roles come from the CloudFormation templates, and refreshes recorded under their policies.
 
-Every path that needs an action of its own is recorded: nightly (re-keyed automated snapshot), a fresh snapshot, a manual one
-that is shared already, a switch that is undone, a lock that another run holds, and a target that does not exist yet.
+Every path that needs an action of its own is recorded: nightly (re-keyed automated snapshot), a fresh snapshot, a manual one,
+a switch that is undone, a lock that another run holds, a target that does not exist yet; then the reaper.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aurora_ops.core import naming, ownership
 
-from devstack.settings import EXTERNAL_ID, ROLES, connection
+from devstack.settings import EXTERNAL_ID, ROLES, connection, isolate_this_process, spare_loopback
 from localcloud.client import admin_operation
 from localcloud.config import CloudConfig
 from localcloud.names import AIRFLOW_USER, AIRFLOW_USER_ARN, PRODUCTION, SHARED, STAGING
@@ -46,6 +48,11 @@ class Run:
     tasks: dict[str, dict[str, Any]]
     decisions: list[dict[str, Any]]
 
+    @property
+    def errors(self) -> dict[str, str]:
+        """Return why tasks failed."""
+        return {name: task["error"] for name, task in self.tasks.items() if task["state"] == "failed"}
+
     def error(self, task_id: str) -> str:
         """Return why a task failed."""
         assert self.tasks[task_id]["state"] == "failed", self.tasks[task_id]
@@ -69,10 +76,10 @@ class Lab:
         """Run an admin operation of localcloud."""
         return admin_operation(name, self.cloud.config, **parameters)
 
-    def run(self, conf: dict[str, Any] | None = None) -> Run:
-        """Run the refresh to its end, and take what was asked of policies meanwhile."""
+    def run(self, conf: dict[str, Any] | None = None, dag_id: str = DAG_ID) -> Run:
+        """Run a DAG to its end, and take what was asked of policies meanwhile."""
         began = time.time()
-        found = self._ask({"dag_id": DAG_ID, "conf": conf or {}})
+        found = self._ask({"dag_id": dag_id, "conf": conf or {}})
         decisions = self.operation("iam-decisions", since=began)["decisions"]
         for decision in decisions:
             decision["operator"] = operator_at(found["tasks"], decision["time"])
@@ -94,7 +101,7 @@ class Lab:
                 env=env,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=(self.home / "driver.log").open("w"),
+                stderr=subprocess.STDOUT,
                 text=True,
             )
             assert self._answer(self._driver)["errors"] == {}
@@ -102,17 +109,19 @@ class Lab:
 
     def _answer(self, driver: subprocess.Popen[str]) -> dict[str, Any]:
         assert driver.stdout
-        for line in driver.stdout:
-            if line.startswith(MARK):
-                found: dict[str, Any] = json.loads(line.removeprefix(MARK))
-                return found
+        with (self.home / "driver.log").open("a") as log:
+            for line in driver.stdout:
+                if line.startswith(MARK):
+                    found: dict[str, Any] = json.loads(line.removeprefix(MARK))
+                    return found
+                log.write(line)
         raise AssertionError((self.home / "driver.log").read_text()[-4000:])
 
     def close(self) -> None:
         """End the process."""
         if self._driver is not None and self._driver.stdin:
             self._driver.stdin.close()
-            self._driver.wait(30)
+            self._driver.wait(120)
 
 
 def operator_at(tasks: dict[str, dict[str, Any]], moment: float) -> str | None:
@@ -126,6 +135,7 @@ def operator_at(tasks: dict[str, dict[str, Any]], moment: float) -> str | None:
 def airflow_environment(config: CloudConfig, home: Path) -> dict[str, str]:
     """Return the environment of a process that runs DAGs without Airflow's services."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "AWS_", "AURORA_"))}
+    spare_loopback(kept)
     nowhere = str(home / "no-such-file")
     return (
         kept
@@ -150,6 +160,7 @@ def airflow_environment(config: CloudConfig, home: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A seeded cloud that enforces the policies of the templates."""
+    isolate_this_process()
     home = tmp_path_factory.mktemp("iam")
     environment = localcloud_environment(home / "cloud", free_port(), free_port()) | {
         "LOCALCLOUD_WAIT_S": "0.05",
@@ -198,19 +209,21 @@ def deploy(lab: Lab, name: str, account: str) -> None:
 def recorded(lab: Lab) -> dict[str, Run]:
     """Every path, recorded in this order; each leaves behind what the next one begins with."""
     record(lab, "nightly", {}, before=forget_endpoint)
+    assert lab.runs["nightly"].state == "success", lab.runs["nightly"].errors
     record(lab, "fresh", {"snapshot": "fresh", "old_cluster": "delete"}, before=protect_live)
     record(lab, "manual", {"snapshot": "prod-shop-manual"}, before=manual_snapshot)
     record(lab, "undone", {}, before=refuse_second_secret)
     record(lab, "locked", {}, before=hold_lock)
     record(lab, "first", {"keep_tables": []}, before=remove_target)
+    record(lab, "reaper", {"dry_run": False}, before=leave_a_copy, dag_id="reap_expired")
     return lab.runs
 
 
-def record(lab: Lab, name: str, conf: dict[str, Any], *, before: Callable[[Lab], None]) -> None:
+def record(lab: Lab, name: str, conf: dict[str, Any], *, before: Callable[[Lab], None], dag_id: str = DAG_ID) -> None:
     """Record a run after preparing what it shall meet."""
     lab.operation("faults-clear")
     before(lab)
-    lab.runs[name] = lab.run(conf)
+    lab.runs[name] = lab.run(conf, dag_id)
     lab.operation("faults-clear")
     lab.admin(SHARED, "dynamodb").delete_item(TableName="aurora-ops-runs", Key=LOCK)
 
@@ -231,14 +244,11 @@ def protect_live(lab: Lab) -> None:
 
 
 def manual_snapshot(lab: Lab) -> None:
-    """A snapshot that somebody took and shares; and a user's secret under a customer key."""
+    """A snapshot that somebody took; and a user's secret under a customer key."""
     rds = lab.admin(PRODUCTION, "rds")
     rds.create_db_cluster_snapshot(DBClusterIdentifier="prod-shop", DBClusterSnapshotIdentifier="prod-shop-manual")
     rds.get_waiter("db_cluster_snapshot_available").wait(
         DBClusterSnapshotIdentifier="prod-shop-manual", WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
-    )
-    rds.modify_db_cluster_snapshot_attribute(
-        DBClusterSnapshotIdentifier="prod-shop-manual", AttributeName="restore", ValuesToAdd=[STAGING]
     )
     lab.admin(STAGING, "secretsmanager").update_secret(SecretId="staging/shop/app", KmsKeyId="alias/shop-staging")
 
@@ -273,10 +283,27 @@ def remove_target(lab: Lab) -> None:
             rds.get_waiter("db_instance_deleted").wait(
                 DBInstanceIdentifier=member["DBInstanceIdentifier"], WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
             )
+        rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
+        wait_available(rds, name)
         rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
         rds.get_waiter("db_cluster_deleted").wait(
             DBClusterIdentifier=name, WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
         )
+
+
+def leave_a_copy(lab: Lab) -> None:
+    """A copy that a dead run has left, past its expiry."""
+    rds = lab.admin(STAGING, "rds")
+    name = naming.snapshot("prod-shop", "staging", datetime(2026, 1, 1, tzinfo=UTC), "copy")
+    tags = ownership.temporary("refresh_staging/dead", 1, datetime(2026, 1, 1, tzinfo=UTC))
+    rds.create_db_cluster_snapshot(
+        DBClusterIdentifier="staging-shop",
+        DBClusterSnapshotIdentifier=name,
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+    rds.get_waiter("db_cluster_snapshot_available").wait(
+        DBClusterSnapshotIdentifier=name, WaiterConfig={"Delay": 1, "MaxAttempts": READY_S}
+    )
 
 
 def wait_available(rds: Any, cluster: str) -> None:

@@ -330,6 +330,7 @@ WRONG = [
      ["database.users.secret: 'none'"]),
     ("bucket is absent", without("database", "keep_bucket", "no-such-bucket"), MissingError, ["no-such-bucket"]),
     ("table of runs is absent", without("orchestrator", "runs_table", "none"), MissingError, ["none"]),
+    ("report bucket is absent", without("orchestrator", "report_bucket", "no-reports"), MissingError, ["no-reports"]),
     ("topic is absent", without("orchestrator", "topic_arn", "arn:aws:sns:eu-west-1:000000000000:none"), MissingError, ["none"]),
     ("table to keep is unknown", without("database", "keep_tables", ["shop.flags"]), ConfigError,
      ["database.keep_tables: 'shop.flags'", "['customers', 'feature_flags']"]),
