@@ -144,6 +144,8 @@ class TestPlaces:
     def test_source_is_protected_and_so_is_what_the_settings_protect(self) -> None:
         target, source = reaping.places(self.two())
         assert (source.protected, target.protected) == (True, False)
+        unlisted = {"safety.protected_accounts": ["999999999999"]}
+        assert [place.protected for place in reaping.places([settings(unlisted)])] == [True, False]
         both = {"safety.protected_accounts": ["222222222222"]}
         assert reaping.places([settings(), settings(both)])[0].protected is True
 
