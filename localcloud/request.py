@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
+import zlib
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -108,6 +110,11 @@ def _body(environ: dict[str, Any]) -> bytes:
         return b""
     body: bytes = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = BytesIO(body)
+    if environ.get("HTTP_CONTENT_ENCODING") == "gzip":  # long calls of CloudWatch
+        try:
+            return gzip.decompress(body)
+        except (OSError, EOFError, zlib.error):
+            return b""
     return body
 
 

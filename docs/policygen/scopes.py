@@ -64,6 +64,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             (f"arn:${{Partition}}:dynamodb:{OWN}:table/${{RunsTable}}",),
         ),
         Scope("Announce", ("sns:GetTopicAttributes", "sns:Publish"), ("${Topic}",)),
+        Scope("SeeReportBucket", ("s3:ListBucket",), ("arn:${Partition}:s3:::${ReportBucket}",)),
         Scope("WriteReports", ("s3:PutObject",), ("arn:${Partition}:s3:::${ReportBucket}/*",)),
         Scope(
             "SendMetrics",

@@ -19,7 +19,7 @@ OPTIONAL = {
     "S3Role": "AttachS3Role",
     "KeepBucket": "ListKeptTables KeepTables",
     "MetricsNamespace": "SendMetrics",
-    "ReportBucket": "WriteReports",
+    "ReportBucket": "SeeReportBucket WriteReports",
     "EndpointParameter": "PublishEndpoint",
 }
 

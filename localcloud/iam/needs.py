@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from typing import TYPE_CHECKING, Any
 
 from localcloud.iam import rds_needs
@@ -192,7 +191,7 @@ def _iam(call: Call, _facts: Facts) -> Iterator[Need]:
 def _cloudwatch(call: Call, _facts: Facts) -> Iterator[Need]:
     namespace = call.text("Namespace")
     context: dict[str, Values] = {"cloudwatch:namespace": namespace} if namespace else {}
-    yield Need(f"cloudwatch:{re.sub('^Unknown$', 'PutMetricData', call.action)}", ANY, context)
+    yield Need(f"cloudwatch:{call.action}", ANY, context)
 
 
 RULES: dict[str, Any] = {

@@ -101,7 +101,9 @@ def test_template_fields_are_attributes_of_a_task(operator) -> None:
 def test_permissions_are_declared_and_are_actions_of_aws(operator) -> None:
     assert operator.permissions
     assert len(set(operator.permissions)) == len(operator.permissions)
-    for action in operator.permissions:
+    elsewhere = (*operator.permissions_elsewhere.items(), *operator.permissions_in.items())
+    assert {place for place, _ in elsewhere} <= {"orchestrator", "source", "target"}
+    for action in (*operator.permissions, *(action for _, actions in elsewhere for action in actions)):
         service, name = action.split(":")
         if action not in ONLY_IN_POLICIES:
             assert name in operations(service), f"{action} is no operation of {service}"

@@ -215,6 +215,17 @@ def test_a_task_may_need_something_elsewhere_too(settings) -> None:
     assert task_needs(task, settings) == {"target": ("rds:A",), "source": ("rds:B",)}
 
 
+def test_a_task_may_need_less_in_one_kind_of_account(settings) -> None:
+    attributes = {"permissions": ("rds:A", "rds:B"), "permissions_in": {"source": ("rds:A",)}}
+    assert task_needs(operator(aws_conn_id="aws_source", **attributes), settings) == {"source": ("rds:A",)}
+    assert task_needs(operator(aws_conn_id="aws_destination", **attributes), settings) == {"target": ("rds:A", "rds:B")}
+
+
+def test_what_aws_allows_everybody_needs_no_statement(settings) -> None:
+    task = operator(aws_conn_id="aws_source", permissions=("sts:GetCallerIdentity",))
+    assert task_needs(task, settings) == {"source": ()}
+
+
 def test_a_connection_chosen_at_run_time_must_be_declared(settings) -> None:
     with pytest.raises(GenerationError, match="permissions_elsewhere on SomeOperator"):
         task_needs(operator(aws_conn_id="{{ params.conn }}", permissions=("rds:A",)), settings)

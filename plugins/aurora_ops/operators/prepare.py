@@ -60,7 +60,7 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
             "kms:DescribeKey",
             "secretsmanager:GetSecretValue",
         ),
-        "orchestrator": ("dynamodb:DescribeTable", "dynamodb:Query", "sns:GetTopicAttributes"),
+        "orchestrator": ("dynamodb:DescribeTable", "dynamodb:Query", "sns:GetTopicAttributes", "s3:ListBucket"),
     }
 
     def __init__(self, *, path: str, sql_folder: str, **kwargs: Any) -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.client import AdminError, admin_operation, make_client, role_client
+from localcloud.client import AdminError, admin_operation, make_client, role_client, user_client
 from localcloud.names import AIRFLOW_USER, AIRFLOW_USER_ARN, EXTERNAL_ID, PRODUCTION, SHARED, STAGING
 from tests.local.cloud.conftest import LocalCloud
-from tests.local.cloud.rds_helpers import unique
 
 pytestmark = pytest.mark.local
 
 ROLE = "tested"
 REGION = "eu-west-1"
+
+
+def unique(stem: str) -> str:
+    """A name that no other test has."""
+    return f"{stem}-{uuid4().hex[:8]}"
 
 
 def document(*statements: dict[str, Any]) -> str:
@@ -67,8 +72,6 @@ def granted(cloud: LocalCloud) -> Iterator[Granted]:
 
 
 def assume(cloud: LocalCloud, arn: str) -> Callable[[str], Any]:
-    from localcloud.client import user_client
-
     keys = user_client("sts", cloud.config).assume_role(RoleArn=arn, RoleSessionName="test", ExternalId=EXTERNAL_ID)[
         "Credentials"
     ]
@@ -140,6 +143,14 @@ def test_each_protocol_refuses_in_its_own_words(granted: Granted) -> None:
             assert "because no identity-based policy allows the" in found[2]
 
 
+@pytest.mark.parametrize("count", [1, 100], ids=["plain", "compressed"])
+def test_metrics_are_bound_to_their_namespace(granted: Granted, count: int) -> None:
+    client = granted(allow("cloudwatch:PutMetricData", StringEquals={"cloudwatch:namespace": "Ours"}))
+    data = [{"MetricName": f"{number}" * 50, "Value": 1.0} for number in range(count)]
+    client("cloudwatch").put_metric_data(Namespace="Ours", MetricData=data)
+    assert refused(client("cloudwatch").put_metric_data, Namespace="Theirs", MetricData=data)[1] in {400, 403}
+
+
 def test_identity_needs_no_permission(granted: Granted) -> None:
     assert granted()("sts").get_caller_identity()["Account"] == STAGING
 
@@ -168,8 +179,6 @@ def test_a_users_groups_count(cloud: LocalCloud, granted: Granted) -> None:
     group = unique("g")
     iam.create_group(GroupName=group)
     iam.put_group_policy(GroupName=group, PolicyName="p", PolicyDocument=document(allow("sns:ListTopics")))
-    from localcloud.client import user_client
-
     assert refused(user_client("sns", cloud.config).list_topics)[0] == "AuthorizationError"
     iam.add_user_to_group(GroupName=group, UserName=AIRFLOW_USER)
     try:
