@@ -98,7 +98,11 @@ def _show(stack: Stack, progress: Progress) -> bool:
         progress.say(line)
 
     progress.title("Proofs")
-    found = [*report.judge(production, before, after, kept, columns), _batch_user(evidence), *_traces(evidence, run, page)]
+    found = [
+        *report.judge(production, before, after, kept, columns),
+        _batch_user(evidence),
+        *_traces(evidence, run, page),
+    ]
     for line in report.proofs(found):
         progress.say(line)
 

@@ -11,7 +11,7 @@ import pytest
 
 from devstack import waiting
 from devstack.settings import EXTERNAL_ID
-from tests.local.refresh.conftest import PRODUCTION, SHARED, STAGING, TARGET_KEY
+from tests.local.refresh.conftest import DAG_ID, PRODUCTION, SHARED, STAGING, TARGET_KEY
 
 pytestmark = pytest.mark.local
 
@@ -80,6 +80,12 @@ def statistic(stack, name: str, **dimensions: str) -> float:
         Period=7200, Statistics=["Sum"], Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
     )  # fmt: skip
     return sum(point["Sum"] for point in found["Datapoints"])
+
+
+@pytest.fixture
+def run_to_end(stack):
+    """Trigger a refresh and wait for its end, however busy the machine is."""
+    return lambda: stack.wait(stack.trigger(DAG_ID), timeout_s=1500)
 
 
 def test_a_run_that_succeeds(stack, estate, run_to_end):
