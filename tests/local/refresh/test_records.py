@@ -162,19 +162,19 @@ def test_a_run_that_fails_says_why_and_what_to_do(stack, estate, run_to_end):
     run = run_to_end()
     assert run.state == "failed"
     record = estate.record(run)
-    assert record["failed_step"] == "source.copy_snapshot"
+    assert record["failed_step"] == "source.rekey_snapshot"
     assert "a planted refusal" in record["cause"]
     assert record["remedy"].startswith("What serves was not touched.")
     html, data = report(stack, record)
     assert "<b>a planted refusal" not in html
     assert "&lt;b&gt;a planted refusal" in html
-    assert "failed at source.copy_snapshot" in Page(html).text
+    assert "failed at source.rekey_snapshot" in Page(html).text
     assert data["masking"]["survivors"] is None
     [announced] = estate.announcements()
-    assert announced["Subject"] == "refresh staging failed: source.copy_snapshot; serving: old cluster"
+    assert announced["Subject"] == "refresh staging failed: source.rekey_snapshot; serving: old cluster"
     assert json.loads(announced["Message"])["cause"] == record["cause"]
     assert announced["MessageAttributes"]["outcome"]["Value"] == "failed"
-    assert note(stack, run).startswith("**Refresh of staging failed at `source.copy_snapshot`**")
+    assert note(stack, run).startswith("**Refresh of staging failed at `source.rekey_snapshot`**")
     assert statistic(stack, "RefreshFailed", Environment="staging") == before + 1
     assert links(stack, run, "restore.restore_cluster") == {"RDS cluster": None}, "it never ran, so it knows no cluster"
 
