@@ -282,13 +282,13 @@ def test_labelled_texts_are_told_apart_on_the_server(database: Database) -> None
     for number, (name, text) in enumerate(texts):
         found = everything[f"app.t{number}.v"].found
         assert not name or name in found, text
-    for number, (name, text) in enumerate(texts):
+    for number, (_, text) in enumerate(texts):
         for wrong, other in WRONG_CHECK:
             if text == other:
                 assert wrong not in everything[f"app.t{number}.v"].found, text
     database.scan(policy="warn")
     usual = database.covered()
-    assert [text for n, (name, text) in enumerate(texts) if text in HOLDS_NOTHING and usual[f"app.t{n}.v"].found] == []
+    assert [text for n, (_, text) in enumerate(texts) if text in HOLDS_NOTHING and usual[f"app.t{n}.v"].found] == []
 
 
 def test_check_digits_are_computed_right(database: Database) -> None:
