@@ -9,7 +9,7 @@ PY := .venv/bin/python
 RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-aws lint format docs requirements up down status clean ci
+.PHONY: help install demo test test-unit test-aws lint format docs requirements mwaa bench-parse bench-overhead up down status clean ci
 
 help: ## show this
 	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
@@ -34,7 +34,7 @@ test-aws: install ## the check before a refresh on a real account; AURORA_OPS_TE
 lint: install ## ruff, mypy, layers, generated pages
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack
+	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack docs/policygen
 	@$(RUN) PYTHONPATH=plugins .venv/bin/lint-imports
 	@$(RUN) PYTHONPATH=plugins $(PY) docs/generate.py --check
 
@@ -45,9 +45,23 @@ format: install ## format the code and mend what ruff can
 docs: install ## write the generated pages of docs/reference
 	@$(RUN) PYTHONPATH=plugins $(PY) docs/generate.py
 
-requirements: install ## pin requirements.in anew (REQ_ARGS=--upgrade for the newest)
+requirements: install ## pin requirements*.in anew (REQ_ARGS=--upgrade for the newest)
 	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make requirements" $(REQ_ARGS) -o requirements.txt requirements.in
+	@for image in image localcloud; do \
+		$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate \
+			--custom-compile-command "make requirements" -c requirements.txt -o requirements-$$image.txt requirements-$$image.in \
+			|| exit 1; \
+	done
+
+mwaa: install ## build dist/mwaa: dags/, plugins.zip and requirements.txt for managed Airflow
+	@$(RUN) $(PY) -m devstack.mwaa
+
+bench-parse: install ## what parsing the DAG files costs, against an empty DAG
+	@$(RUN) $(PY) -m benchmarks.parse
+
+bench-overhead: install ## what a task and a deferral cost, against tasks that do nothing (two minutes)
+	@$(RUN) $(PY) -m benchmarks.overhead
 
 up: install ## start localcloud and Airflow in the background
 	@$(RUN) $(PY) -m devstack up

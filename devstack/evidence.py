@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -14,7 +15,7 @@ import yaml
 from pymysql.cursors import SSCursor
 
 from devstack.settings import PRODUCTION, REPO, SHARED, STAGING, StackConfig
-from localcloud.client import admin_client, role_client
+from localcloud.client import admin_client
 from localcloud.config import CloudConfig
 
 CHUNK = 500_000
@@ -88,13 +89,13 @@ class Evidence:
 
     def endpoint(self, side: Side) -> Endpoint:
         """Return where the cluster answers now, from DescribeDBClusters."""
-        rds = role_client(side.account, "rds", self.cloud)
+        rds = admin_client(side.account, "rds", self.cloud)
         found = rds.describe_db_clusters(DBClusterIdentifier=side.cluster)["DBClusters"][0]
         return Endpoint(found["Endpoint"], found["Port"], found["DbClusterResourceId"])
 
     def secret(self, side: Side, name: str) -> dict[str, str]:
         """Return a secret of an environment's account."""
-        answer = role_client(side.account, "secretsmanager", self.cloud).get_secret_value(SecretId=name)
+        answer = admin_client(side.account, "secretsmanager", self.cloud).get_secret_value(SecretId=name)
         value: dict[str, str] = json.loads(answer["SecretString"])
         return value
 
@@ -145,9 +146,28 @@ class Evidence:
 
     def run_record(self, run_id: str) -> list[dict[str, Any]]:
         """Return the items of DynamoDB's run table that name a run."""
-        client = role_client(SHARED, "dynamodb", self.cloud)
+        client = admin_client(SHARED, "dynamodb", self.cloud)
         pages = client.get_paginator("scan").paginate(TableName=self.runs_table)
         return [item for page in pages for item in page["Items"] if run_id in json.dumps(item, default=str)]
+
+    def save_report(self, run_id: str, folder: Path) -> Path | None:
+        """Copy the report of a run, page and JSON, out of S3.
+
+        :param folder: where to; each run has a folder of its own in it.
+        :return: the page; None if the run's record names no report.
+        """
+        for item in self.run_record(run_id):
+            if "report" not in item:
+                continue
+            bucket, _, key = item["report"]["S"].removeprefix("s3://").partition("/")
+            page = folder / Path(key).parent.name / Path(key).name
+            page.parent.mkdir(parents=True, exist_ok=True)
+            s3 = admin_client(SHARED, "s3", self.cloud)
+            for suffix in (".html", ".json"):
+                stored = s3.get_object(Bucket=bucket, Key=str(Path(key).with_suffix(suffix)))
+                page.with_suffix(suffix).write_bytes(stored["Body"].read())
+            return page
+        return None
 
     def notifications(self) -> list[str]:
         """Take every message out of the inbox that the topic feeds, and return their texts."""

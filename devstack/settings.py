@@ -7,12 +7,13 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from devstack.process import MARKER
 
 REPO = Path(__file__).resolve().parent.parent
+POLICIES = REPO / "include" / "iam" / "staging"
 REGION = "eu-west-1"
 EXTERNAL_ID = "localcloud-external-id"
 ACCESS_KEY = "AKIALOCALCLOUDAIRFL0"
@@ -45,6 +46,7 @@ class StackConfig:
     :param seed_rows: rows of the seeded production database.
     :param mariadb_prefix: unpacked MariaDB; None leaves it to localcloud.
     :param localcloud: whether localcloud is started at all.
+    :param airflow_options: options of Airflow beside ours, ``SECTION__KEY``.
     """
 
     home: Path
@@ -58,6 +60,7 @@ class StackConfig:
     seed_rows: int
     mariadb_prefix: str | None = None
     localcloud: bool = True
+    airflow_options: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> StackConfig:
@@ -124,6 +127,9 @@ class StackConfig:
             "LOCALCLOUD_DB_PORT": str(self.db_port),
             "LOCALCLOUD_WAIT_S": f"{self.wait_s:g}",
             "LOCALCLOUD_REGION": REGION,
+            # Roles may do what they may do in AWS, and nothing else.
+            "LOCALCLOUD_IAM": "enforce",
+            "LOCALCLOUD_IAM_POLICIES": str(POLICIES),
             "SEED_ROWS": str(self.seed_rows),
         }
         if self.mariadb_prefix:
@@ -169,7 +175,7 @@ class StackConfig:
         }
         return (
             self.base_env()
-            | {f"AIRFLOW__{key}": value for key, value in options.items()}
+            | {f"AIRFLOW__{key}": value for key, value in {**options, **self.airflow_options}.items()}
             | {f"AIRFLOW_CONN_{name.upper()}": connection(role) for name, role in ROLES.items()}
             | {
                 "AIRFLOW_HOME": str(self.airflow_home),

@@ -1,14 +1,22 @@
-"""Write the generated pages of ``docs/reference``: ``make docs``. A test fails where they are stale."""
+"""Write what is generated: pages of ``docs/reference``, ``include/iam``, ``include/templates``. ``make docs``.
+
+``make lint`` fails where any of it is stale.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from aurora_ops.core import environments
 from aurora_ops.core.settings import RUN_PARAMS, Environment
+from policygen.dags import quiet_airflow, read_dags
 
 HERE = Path(__file__).resolve().parent
+REPO = HERE.parent
+INCLUDE = REPO / "include"
 HEAD = """# Settings
 
 Generated from `plugins/aurora_ops/core/settings.py` by `make docs`. A file `include/config/<environment>.yaml` has
@@ -60,14 +68,49 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def pages() -> dict[Path, str]:
+    """Write everything that is generated: file to text."""
+    found = {HERE / "reference" / "settings.md": settings_page()}
+    with quiet_airflow():
+        found |= permission_files()
+    return found
+
+
+def permission_files() -> dict[Path, str]:
+    """Write policies, templates and their page; the first environment is the example."""
+    # Only here: they import Airflow, which reads its environment at that moment.
+    from policygen import page, policies, templates
+    from policygen.needs import needs_of
+
+    dags = read_dags(REPO / "dags")
+    found: dict[Path, str] = {}
+    names = environments.names(INCLUDE / "config")
+    for name in reversed(names):
+        settings = environments.resolve(environments.read(INCLUDE / "config" / f"{name}.yaml")).settings
+        needs = needs_of(dags, settings)
+        documents = policies.files(settings, needs)
+        for file, document in documents.items():
+            found[INCLUDE / "iam" / name / file] = json.dumps(document, indent=2) + "\n"
+    for file, text in templates.files(needs, settings).items():
+        found[INCLUDE / "templates" / file] = text
+    found[HERE / "reference" / "permissions.md"] = page.page(needs, documents)
+    return found
+
+
 def main() -> None:
     """Write the pages, or with ``--check`` only compare."""
-    page = HERE / "reference" / "settings.md"
+    wanted = pages()
+    there = {*(INCLUDE / "iam").rglob("*.json"), *(INCLUDE / "templates").glob("iam-*.yaml")}
     if "--check" not in sys.argv:
-        page.parent.mkdir(exist_ok=True)
-        page.write_text(settings_page(), encoding="utf-8")
-    elif not page.is_file() or page.read_text(encoding="utf-8") != settings_page():
-        sys.exit("docs/reference/settings.md is stale; run make docs")
+        for path, text in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        for path in there - wanted.keys():
+            path.unlink()
+        return
+    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if stale := sorted({*stale, *(there - wanted.keys())}):
+        sys.exit(f"stale: {', '.join(str(path.relative_to(REPO)) for path in stale)}; run make docs")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Evaluation of resource policies: role trust, KMS key policies.
+"""Evaluation of policies: role trust and KMS key policies, and what is attached to users and roles.
 
 Rules: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html. An explicit Deny wins,
 then an Allow is needed. A condition that is not understood never matches an Allow and always matches a Deny, so that a
@@ -10,12 +10,27 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+Values: TypeAlias = "str | tuple[str, ...]"
+
+# Condition keys that localcloud gives a value wherever AWS does. A negated operator matches where a key is absent, so a key
+# that is merely not known here must not count as absent.
+KNOWN_KEYS = re.compile(
+    r"^(aws:(PrincipalArn|PrincipalAccount|PrincipalType|RequestedRegion|ResourceAccount|TagKeys)"
+    r"|aws:(ResourceTag|RequestTag)/.+"
+    r"|rds:(cluster|cluster-snapshot|db|cluster-pg|subgrp|og|pg|req)-tag/.+"
+    r"|kms:(ViaService|CallerAccount|GrantIsForAWSResource|GranteePrincipal|RetiringPrincipal|GrantOperations"
+    r"|ResourceAliases)"
+    r"|iam:PassedToService|secretsmanager:(SecretId|VersionStage|Name|ResourceTag/.+)"
+    r"|sts:(ExternalId|RoleSessionName)|s3:prefix|cloudwatch:namespace)$",
+    re.IGNORECASE,
+)
 ACCOUNT_ROOT = re.compile(r"^(?:arn:aws[\w-]*:iam::)?(\d{12})(?::root)?$")
 
 
@@ -31,21 +46,50 @@ class Request:
     :param account: account of the asking principal.
     :param principal_arn: role or user ARN; None asks whether any principal of ``account`` would be allowed.
     :param service: such as ``rds.amazonaws.com``, when a service asks.
-    :param context: condition keys, such as ``sts:ExternalId``.
+    :param context: condition keys, such as ``sts:ExternalId``; a tuple is a key with several values.
+    :param resource: ARN that is acted on, or ``*``; asked of identity policies only.
     """
 
     action: str
     account: str = ""
     principal_arn: str | None = None
     service: str | None = None
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, Values] = field(default_factory=dict)
+    resource: str = "*"
+
+
+class Decision(Enum):
+    """What identity policies say to a request."""
+
+    ALLOWED = "allowed"
+    NOT_ALLOWED = "not allowed"
+    DENIED = "denied"
 
 
 def statements(document: str) -> list[dict[str, Any]]:
-    """Statements of a policy document.
+    """Statements of a resource policy.
 
     :raises MalformedPolicyError: no JSON object, no Statement, or one without a legal Effect, Action or Principal.
     """
+    found = _parsed(document)
+    if not all({"Action", "NotAction"} & one.keys() and {"Principal", "NotPrincipal"} & one.keys() for one in found):
+        raise MalformedPolicyError("each statement of a resource policy needs an Action and a Principal")
+    return found
+
+
+def identity_statements(document: str) -> list[dict[str, Any]]:
+    """Statements of an identity policy.
+
+    :raises MalformedPolicyError: no JSON object, no Statement, or one without a legal Effect, Action or Resource.
+    """
+    found = _parsed(document)
+    if not all({"Action", "NotAction"} & one.keys() and {"Resource", "NotResource"} & one.keys() for one in found):
+        raise MalformedPolicyError("each statement of an identity policy needs an Action and a Resource")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _parsed(document: str) -> list[dict[str, Any]]:
     try:
         policy = json.loads(document)
     except ValueError as error:
@@ -57,8 +101,6 @@ def statements(document: str) -> list[dict[str, Any]]:
     for statement in found:
         if not isinstance(statement, dict) or statement.get("Effect") not in {"Allow", "Deny"}:
             raise MalformedPolicyError("each statement needs an Effect, Allow or Deny")
-        if not ({"Action", "NotAction"} & statement.keys() and {"Principal", "NotPrincipal"} & statement.keys()):
-            raise MalformedPolicyError("each statement of a resource policy needs an Action and a Principal")
     return found
 
 
@@ -88,6 +130,36 @@ def allows(document: str, request: Request) -> bool:
     return allowed
 
 
+def decide(documents: Iterable[str], request: Request) -> Decision:
+    """Decide by identity policies; each document is one that is attached to the caller.
+
+    :raises MalformedPolicyError: see :func:`identity_statements`.
+    """
+    decision = Decision.NOT_ALLOWED
+    for document in documents:
+        for statement in identity_statements(document):
+            denies = statement["Effect"] == "Deny"
+            if not (_action(statement, request) and _resource(statement, request, unknown=denies)):
+                continue
+            if not _conditions(statement.get("Condition") or {}, request, unknown=denies):
+                continue
+            if denies:
+                return Decision.DENIED
+            decision = Decision.ALLOWED
+    return decision
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text matches a pattern of IAM, in which only ``*`` and ``?`` are special."""
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    special = {"*": ".*", "?": "."}
+    return re.compile("".join(special.get(char) or re.escape(char) for char in pattern), re.DOTALL)
+
+
 def _list(value: Any) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else list(value)
 
@@ -95,8 +167,17 @@ def _list(value: Any) -> list[str]:
 def _action(statement: dict[str, Any], request: Request) -> bool:
     asked = request.action.lower()
     if "NotAction" in statement:
-        return not any(fnmatchcase(asked, pattern.lower()) for pattern in _list(statement["NotAction"]))
-    return any(fnmatchcase(asked, pattern.lower()) for pattern in _list(statement["Action"]))
+        return not any(matches(pattern.lower(), asked) for pattern in _list(statement["NotAction"]))
+    return any(matches(pattern.lower(), asked) for pattern in _list(statement["Action"]))
+
+
+def _resource(statement: dict[str, Any], request: Request, *, unknown: bool) -> bool:
+    """Whether a statement is about the resource; ``unknown`` is the answer where it has a policy variable."""
+    key = "NotResource" if "NotResource" in statement else "Resource"
+    patterns = _list(statement[key])
+    if any("${" in pattern for pattern in patterns):
+        return unknown
+    return any(matches(pattern, request.resource) for pattern in patterns) is (key == "Resource")
 
 
 def _principal(statement: dict[str, Any], request: Request) -> bool:
@@ -129,26 +210,46 @@ def _names(name: str, request: Request) -> bool:
 
 def _conditions(conditions: dict[str, dict[str, Any]], request: Request, *, unknown: bool) -> bool:
     """Whether all conditions hold; ``unknown`` is the answer for an operator or key that is not understood."""
+    context = {name.lower(): value for name, value in request.context.items()}
     for operator, tests in conditions.items():
         for key, wanted in tests.items():
-            actual = next((value for name, value in request.context.items() if name.lower() == key.lower()), None)
+            if key.lower() not in context and not KNOWN_KEYS.match(key):
+                if not unknown:
+                    return False
+                continue
+            actual = context.get(key.lower())
             if not _holds(operator, actual, [str(value) for value in _list(wanted)], unknown=unknown):
                 return False
     return True
 
 
-def _holds(operator: str, actual: str | None, wanted: list[str], *, unknown: bool) -> bool:
+def _holds(operator: str, actual: Values | None, wanted: list[str], *, unknown: bool) -> bool:
+    """Whether one condition holds, operators on sets included."""
+    quantifier, _, rest = operator.rpartition(":")
+    if operator == "Null":
+        return (actual is None) == (wanted[:1] == ["true"])
+    if not quantifier:
+        return unknown if isinstance(actual, tuple) else _compares(rest, actual, wanted, unknown=unknown)
+    values = () if actual is None else actual if isinstance(actual, tuple) else (actual,)
+    if quantifier == "ForAllValues":
+        return all(_compares(rest, value, wanted, unknown=unknown) for value in values)
+    if quantifier == "ForAnyValue":
+        return any(_compares(rest, value, wanted, unknown=unknown) for value in values)
+    return unknown
+
+
+def _compares(operator: str, actual: str | None, wanted: list[str], *, unknown: bool) -> bool:
     if operator.endswith("IfExists"):
         if actual is None:
             return True
         operator = operator.removesuffix("IfExists")
-    if operator == "Null":
-        return (actual is None) == (wanted[:1] == ["true"])
     positive = operator.replace("Not", "")
-    if positive in {"StringEquals", "ArnEquals", "Bool"}:
+    if positive == "StringEquals":
         matched = actual in wanted
-    elif positive in {"StringLike", "ArnLike"}:
-        matched = actual is not None and any(fnmatchcase(actual, pattern) for pattern in wanted)
+    elif positive == "Bool":
+        matched = actual is not None and actual.lower() in {value.lower() for value in wanted}
+    elif positive in {"StringLike", "ArnLike", "ArnEquals"}:
+        matched = actual is not None and any(matches(pattern, actual) for pattern in wanted)
     elif positive == "StringEqualsIgnoreCase":
         matched = actual is not None and actual.lower() in {value.lower() for value in wanted}
     else:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+from xml.sax.saxutils import unescape
 
 from moto.core.request import Request
 from moto.core.routing import get_service_router
@@ -37,6 +38,7 @@ HARMLESS_NAME = re.compile(
 CONTENT_NAME = re.compile(
     r"^(Value|Item|ExpressionAttributeValues|RequestItems|TransactItems|UserData|Environment|Body)(\.|$)"
 )
+OBJECT_KEY = re.compile(r"<Key>([^<]*)</Key>")
 PRESIGNING = {"AWSAccessKeyId", "Signature", "Expires"}
 SERVICE_BY_SIGNING_NAME = {
     "elasticfilesystem": "efs",
@@ -47,7 +49,9 @@ SERVICE_BY_SIGNING_NAME = {
 
 
 def read_request(environ: dict[str, Any], signing_name: str) -> tuple[str, str, dict[str, Any]]:
-    """Service, operation and parameters (secrets redacted) of a request; its body can be read again afterwards.
+    """Service, operation and parameters of a request, as sent: to be redacted before anybody sees them.
+
+    Its body can be read again afterwards.
 
     :param signing_name: service name in the credential scope.
     """
@@ -57,13 +61,13 @@ def read_request(environ: dict[str, Any], signing_name: str) -> tuple[str, str, 
     if target:
         if target.startswith("DynamoDBStreams"):
             service = "dynamodbstreams"
-        return service, target.rpartition(".")[2], redact(_json(_body(environ)))
+        return service, target.rpartition(".")[2], _json(_body(environ))
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded") and service != "s3":
         form = dict(parse_qsl(_body(environ).decode("utf-8", "replace"), keep_blank_values=True))
         if "Action" in form:
-            return service, form.pop("Action"), redact({k: v for k, v in form.items() if k != "Version"})
+            return service, form.pop("Action"), {k: v for k, v in form.items() if k != "Version"}
     if "Action" in query and service != "s3":
-        return service, query.pop("Action"), redact({k: v for k, v in query.items() if k != "Version"})
+        return service, query.pop("Action"), {k: v for k, v in query.items() if k != "Version"}
     return _rest_request(environ, service, query)
 
 
@@ -83,7 +87,9 @@ def _rest_request(environ: dict[str, Any], service: str, query: dict[str, str]) 
             parameters |= path_parameters
     if service != "s3" and "json" in environ.get("CONTENT_TYPE", "application/json"):
         parameters |= _json(_body(environ))
-    return service, action, redact(parameters)
+    if action == "DeleteObjects":
+        parameters["Keys"] = [unescape(key) for key in OBJECT_KEY.findall(_body(environ).decode("utf-8", "replace"))]
+    return service, action, parameters
 
 
 @lru_cache(maxsize=64)

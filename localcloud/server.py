@@ -15,15 +15,18 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from localcloud import accounts, rds
+from localcloud import accounts, faults, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
+from localcloud.iam.access import Access
 from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
-from localcloud.services import kms, kms_rules, secretsmanager, sts
+from localcloud.services import iam, kms, kms_rules, secretsmanager, sts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localcloud.config import CloudConfig
 
 log = logging.getLogger(__name__)
@@ -51,21 +54,28 @@ class _QuietHandler(MotoRequestHandler):
 
 
 def clear_state(config: CloudConfig) -> None:
-    """Remove clusters, snapshots and records that an earlier server left in its home. Only under the home's lock."""
+    """Remove clusters, snapshots, state and records that an earlier server left. Only under the home's lock."""
     for folder in ("clusters", "snapshots"):
         path = config.home / "mariadb" / folder
         if path.exists():
             shutil.rmtree(path)
+    shutil.rmtree(config.home / "state", ignore_errors=True)
     config.calls_file.unlink(missing_ok=True)
+    config.seeded_file.unlink(missing_ok=True)
 
 
 def build(config: CloudConfig) -> tuple[Cloud, Guard]:
-    """Install every extension into moto and put the guard in front of it.
+    """Install every extension into moto and put the guard in front of it; with ``keep``, bring the state back.
 
     moto builds the application of a service on its first request, so what is patched before that takes effect.
     """
     # This variable would give every call to one account, whatever its credentials.
     os.environ.pop("MOTO_ACCOUNT_ID", None)
+    keep = config.keep and config.has_state
+    if not keep:
+        clear_state(config)
+    if config.faults_file is not None:
+        faults.read_file(config.faults_file)
     identities = accounts.Identities()
     key_rules = kms_rules.KeyRules()
     cloud = Cloud(
@@ -76,13 +86,22 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         kms=key_rules,
         secrets=secretsmanager.RdsMasterSecrets(key_rules),
     )
-    for extension in (sts, kms, secretsmanager, rds):
+    for extension in (iam, sts, kms, secretsmanager, rds):
         extension.install(cloud)
-    identities.create_airflow_user()
+    access = cloud.access = Access(cloud, on=config.iam)
+    cloud.on_admin("iam-enforce", access.switch)
+    cloud.on_admin("iam-decisions", access.decisions)
+    if not cloud.store.open(keep=keep):
+        identities.create_airflow_user()
     identities.write_bootstrap(config.credentials_file)
+    cloud.store.save("iam")
+    cloud.store.save("identities")
     cloud.startup()
-    guard = Guard(Dispatcher(_service_app), cloud, lambda: {"pid": os.getpid(), "home": str(config.home)})
-    return cloud, guard
+
+    def status() -> dict[str, Any]:
+        return {"pid": os.getpid(), "home": str(config.home), "seeded": config.seeded_file.exists()}
+
+    return cloud, Guard(Dispatcher(_service_app), cloud, status)
 
 
 def _service_app(service: Any) -> Flask:
@@ -119,9 +138,11 @@ def _service_app(service: Any) -> Flask:
     return app
 
 
-def serve(config: CloudConfig) -> None:
+def serve(config: CloudConfig, fill: Callable[[CloudConfig], None] | None = None) -> bool:
     """Run the server until SIGTERM or SIGINT, then stop every database.
 
+    :param fill: fills the accounts as soon as the server answers; if it fails, the server ends.
+    :return: whether the accounts were filled, or were not to be.
     :raises AlreadyRunningError: see :func:`lock_home`.
     :raises PortInUseError: see :func:`bind`.
     """
@@ -137,20 +158,31 @@ def serve(config: CloudConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     end_orphans(config.home)
-    clear_state(config)
     cloud, guard = build(config)
     try:
         server = make_server(
             HOST, config.port, guard, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
         )
         log.info("localcloud answers on %s, home %s, process %s", config.endpoint, config.home, os.getpid())
+        if fill is not None:
+            threading.Thread(target=_fill, args=(fill, config, stop), name="fill", daemon=True).start()
         _serve_until(stop, server)
+        return fill is None or config.seeded_file.exists()
     finally:
+        cloud.faults.release()
         cloud.shutdown()
         cloud.recorder.close()
         config.credentials_file.unlink(missing_ok=True)
         os.ftruncate(home_lock, 0)
         log.info("localcloud has stopped")
+
+
+def _fill(fill: Callable[[CloudConfig], None], config: CloudConfig, stop: threading.Event) -> None:
+    try:
+        fill(config)
+    finally:
+        if not config.seeded_file.exists():
+            stop.set()
 
 
 def _serve_until(stop: threading.Event, server: BaseWSGIServer) -> None:

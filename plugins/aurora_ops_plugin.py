@@ -7,8 +7,11 @@ The scheduler's workers are forked from it. Loaded before the fork, the Amazon p
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
+from aurora_ops.callbacks import run_note
+from aurora_ops.links import console
 
 LOADED_BEFORE_THE_FORK = ("aurora_ops.task_groups.refresh.prepare", "aurora_ops.task_groups.refresh.finish")
 
@@ -20,3 +23,5 @@ class AuroraOpsPlugin(AirflowPlugin):
     """Aurora operations."""
 
     name = "aurora_ops"
+    listeners: ClassVar[list[Any]] = [run_note]
+    operator_extra_links: ClassVar[list[Any]] = list(console.ALL)

@@ -5,7 +5,9 @@ One DAG for each file in `include/config/`. Takes or adopts a snapshot of the so
 target's key, restores it isolated beside what serves, masks it and proves it, verifies it, and then lets it serve under
 the target's name. The cluster that served before is kept, stopped or deleted by policy.
 
-**When.** Nightly, by the file's `schedule`; by hand with *Trigger*: every field of the form may be left empty.
+**When.** Nightly, by the file's `schedule`; by hand with *Trigger*: every field of the form may be left empty. *Dry run* shows
+the whole plan and changes nothing. Where approval is asked for, the run waits before the switch for a person's answer
+(*Required actions* in the UI).
 
 **Safe to run again?** Yes, at any point: start a new run, which clears away what an earlier one left. Up to the switch
 nothing that serves is touched; a failed switch is undone (`switch.undo_rename`).
@@ -21,6 +23,7 @@ from __future__ import annotations
 from airflow.sdk import dag
 from aurora_ops.dagkit.defaults import DAG_DEFAULTS
 from aurora_ops.dagkit.environments import Configured, configured
+from aurora_ops.dagkit.lateness import late_alert
 from aurora_ops.dagkit.paths import include
 from aurora_ops.dagkit.refresh_params import refresh_params
 from aurora_ops.dagkit.refused import refused_dag
@@ -29,8 +32,9 @@ from aurora_ops.task_groups.db.mask_database import mask_database
 from aurora_ops.task_groups.db.obtain_snapshot import obtain_snapshot
 from aurora_ops.task_groups.db.restore_database import restore_database
 from aurora_ops.task_groups.db.swap_cluster import swap_cluster
+from aurora_ops.task_groups.refresh.approve import approve
 from aurora_ops.task_groups.refresh.finish import clean_up, publish, record
-from aurora_ops.task_groups.refresh.places import approve, files
+from aurora_ops.task_groups.refresh.places import files
 from aurora_ops.task_groups.refresh.prepare import prepare_refresh
 from aurora_ops.task_groups.typed import Outputs
 
@@ -46,6 +50,7 @@ def refresh(environment: Configured) -> None:
         **DAG_DEFAULTS,
         dag_id=f"refresh_{environment.name}",
         schedule=nightly(settings),
+        deadline=late_alert(settings),
         params=refresh_params(settings),
         description=f"Production's data in {environment.name}, masked, verified and swapped in",
         doc_md=__doc__,
@@ -57,10 +62,9 @@ def refresh(environment: Configured) -> None:
         source = obtain_snapshot(settings, plan)
         restored = restore_database(settings, plan, Outputs(source.copy)["snapshot_id"])
         masked = mask_database(settings, plan, sql, Outputs(restored.credentials)["secret_version"])
-        file_systems, approved = files(), approve()
-        switched = swap_cluster(
-            settings, plan, Outputs(restored.cluster)["resource_id"], Outputs(masked.users)["versions"]
-        )
+        file_systems, resource_id = files(), Outputs(restored.cluster)["resource_id"]
+        approved = approve(settings, plan, resource_id, masked.results)
+        switched = swap_cluster(settings, plan, resource_id, Outputs(masked.users)["versions"])
         published = publish(settings, plan, Outputs(source.first)["snapshot_id"])
         cleaned = clean_up(settings, plan, Outputs(source.shareable)["snapshot_id"], Outputs(masked.scan)["coverage"])
         recorded, _ = record(settings, plan)

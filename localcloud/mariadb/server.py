@@ -102,6 +102,11 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def crashed(self) -> bool:
+        """Whether the process has ended without :meth:`stop`."""
+        return self._process is not None and self._process.poll() is not None
+
+    @property
     def pid(self) -> int | None:
         """The process id, if it lives."""
         return self._process.pid if self._process and self.running else None

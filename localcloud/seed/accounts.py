@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from localcloud.client import admin_client
 from localcloud.names import (
     ACCOUNT_NAMES,
+    AIRFLOW_USER,
     AIRFLOW_USER_ARN,
     EXTERNAL_ID,
     ORCHESTRATOR_ROLE_ARN,
@@ -23,6 +24,7 @@ from localcloud.seed.clusters import seed_production_cluster, seed_staging_clust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from localcloud.config import CloudConfig
 
@@ -30,8 +32,11 @@ RUNS_TABLE = "aurora-ops-runs"
 TOPIC = "aurora-ops"
 QUEUE = "aurora-ops-inbox"
 BUCKET = f"aurora-ops-{STAGING}"
+REPORT_BUCKET = f"aurora-ops-{SHARED}"
 ENDPOINT_PARAMETER = "/staging/shop/database/endpoint"
 S3_ROLE = "staging-shop-aurora-s3"
+POLICY = "aurora-ops"
+POLICY_FILES = {SHARED: "orchestrator", PRODUCTION: "source", STAGING: "destination"}
 
 
 def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
@@ -41,9 +46,13 @@ def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
     """
     seed_roles(config)
     say("accounts: a role for Airflow in each of " + ", ".join(ACCOUNT_NAMES))
+    if config.iam_policies is not None:
+        attach_policies(config, config.iam_policies)
+        say(f"accounts: identity policies of {config.iam_policies}")
     with ThreadPoolExecutor(3, thread_name_prefix="seed") as pool:
         for part in [pool.submit(part, config, say) for part in (_shared, _production, _staging)]:
             part.result()
+    config.seeded_file.touch()
 
 
 def seed_roles(config: CloudConfig) -> None:
@@ -58,6 +67,20 @@ def seed_roles(config: CloudConfig) -> None:
             MaxSessionDuration=43200,
             Description="Airflow's work on Aurora",
         )
+
+
+def attach_policies(config: CloudConfig, folder: Path) -> None:
+    """Attach the policies of a folder to the identities by which Airflow works; those of another seed are replaced.
+
+    :param folder: ``orchestrator.json``, ``source.json``, ``destination.json`` for the roles, ``worker.json`` for the user.
+    """
+    for account, name in POLICY_FILES.items():
+        document = (folder / f"{name}.json").read_text(encoding="utf-8")
+        admin_client(account, "iam", config).put_role_policy(
+            RoleName=ROLES[account], PolicyName=POLICY, PolicyDocument=document
+        )
+    worker = (folder / "worker.json").read_text(encoding="utf-8")
+    admin_client(SHARED, "iam", config).put_user_policy(UserName=AIRFLOW_USER, PolicyName=POLICY, PolicyDocument=worker)
 
 
 def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
@@ -81,7 +104,8 @@ def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _topic_may_send(topic, arn)})
     admin_client(SHARED, "sns", config).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    say(f"shared services: table {RUNS_TABLE}, topic {TOPIC}, queue {QUEUE}")
+    _bucket(config, SHARED, REPORT_BUCKET)
+    say(f"shared services: table {RUNS_TABLE}, topic {TOPIC}, queue {QUEUE}, bucket {REPORT_BUCKET}")
 
 
 def _production(config: CloudConfig, say: Callable[[str], None]) -> None:
@@ -113,14 +137,7 @@ def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
         RoleName=S3_ROLE,
         AssumeRolePolicyDocument=_document(Principal={"Service": "rds.amazonaws.com"}, Action="sts:AssumeRole"),
     )
-    _create(
-        admin_client(STAGING, "s3", config).create_bucket,
-        "BucketAlreadyOwnedByYou",
-        Bucket=BUCKET,
-        **(
-            {} if config.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": config.region}}
-        ),
-    )
+    _bucket(config, STAGING, BUCKET)
     say(f"staging: network, key alias/shop-staging, role {S3_ROLE}, bucket {BUCKET}")
     endpoint = seed_staging_cluster(config, key, group, say)
     _create(
@@ -130,6 +147,26 @@ def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
         Type="String",
         Value=endpoint,
         Description="where the applications of staging find the shop database",
+    )
+
+
+def _bucket(config: CloudConfig, account: str, name: str) -> None:
+    """Create a bucket that encrypts what it is given and that nobody outside can read."""
+    s3 = admin_client(account, "s3", config)
+    place = {} if config.region == "us-east-1" else {"LocationConstraint": config.region}
+    _create(
+        s3.create_bucket,
+        "BucketAlreadyOwnedByYou",
+        Bucket=name,
+        **({"CreateBucketConfiguration": place} if place else {}),
+    )
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3.put_public_access_block(
+        Bucket=name,
+        PublicAccessBlockConfiguration=dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+        ),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from airflow.sdk import CronTriggerTimetable
 from airflow.sdk.exceptions import ParamValidationError
-from aurora_ops.core.settings import RUN_PARAMS
+from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES
 
 from devstack.settings import REPO
 from tests.graph.conftest import DAGS, read_dags
@@ -27,6 +27,11 @@ def code_lines(path: Path) -> int:
     docstring = ast.parse(text).body[0]
     rest = text.splitlines()[docstring.end_lineno :]
     return len([line for line in rest if line.strip()])
+
+
+def refreshes(bag) -> set[str]:
+    """DAGs that refresh, one an environment."""
+    return {dag_id for dag_id, dag in bag.dags.items() if Path(dag.fileloc).stem == "refresh"}
 
 
 def test_all_import(bag) -> None:
@@ -79,19 +84,26 @@ class TestForm:
         return {name: dag.params.get_param(name) for name in dag.params}
 
     def test_is_what_may_be_changed_for_a_run(self, dag) -> None:
-        assert set(self.params(dag)) == set(RUN_PARAMS)
+        assert set(self.params(dag)) == {*RUN_PARAMS, *RUN_SWITCHES}
 
     def test_explains_itself(self, dag) -> None:
         for name, param in self.params(dag).items():
             assert param.schema.get("title"), name
             assert param.description, name
+            if name in RUN_SWITCHES:
+                assert param.value is False, f"{name}: off unless asked for"
+                assert param.schema["type"] == "boolean", name
+                continue
             assert param.schema.get("section"), name
             assert param.value is None, f"{name}: an empty field means the file's value"
             assert "null" in param.schema["type"], name
 
     def test_is_bounded(self, dag) -> None:
-        bounds = {"string": {"pattern", "enum"}, "number": {"maximum"}, "integer": {"maximum"}, "array": {"items"}}
+        bounds = {"string": {"pattern", "enum"}, "number": {"maximum"}, "integer": {"maximum"}, "array": {"items"},
+                  "boolean": {"enum"}}  # fmt: skip
         for name, param in self.params(dag).items():
+            if name in RUN_SWITCHES:
+                continue
             (kind,) = set(param.schema["type"]) - {"null"}
             assert bounds[kind] & set(param.schema), name
             if kind in ("number", "integer"):
@@ -110,6 +122,7 @@ class TestForm:
             ("old_cluster", "keep", "burn"),
             ("keep_tables", ["shop.flags"], ["flags"]),
             ("sensitive_columns", ["shop.a.b"], ["shop.a"]),
+            ("approval", True, "yes"),
         ],
     )
     def test_checks_itself(self, dag, name, good, bad) -> None:
@@ -137,7 +150,7 @@ class TestEnvironments:
     def test_second_environment_is_a_second_dag(self, include) -> None:
         self.write(include, "dev", schedule=None)
         bag = read_dags()
-        assert set(bag.dags) == {"refresh_staging", "refresh_dev"}
+        assert refreshes(bag) == {"refresh_staging", "refresh_dev"}
         assert bag.dags["refresh_dev"].timetable.can_be_scheduled is False
         assert bag.dags["refresh_dev"].tags == {"refresh", "dev"}
         assert set(bag.dags["refresh_dev"].task_ids) == set(bag.dags["refresh_staging"].task_ids)
@@ -162,7 +175,7 @@ class TestEnvironments:
         (include / "config" / "broken.yaml").write_text(text)
         bag = read_dags()
         assert bag.import_errors == {}
-        assert set(bag.dags) == {"refresh_staging", "refresh_broken"}
+        assert refreshes(bag) == {"refresh_staging", "refresh_broken"}
         broken = bag.dags["refresh_broken"]
         assert said in broken.doc_md
         assert "broken.yaml is wrong" in broken.doc_md
@@ -182,7 +195,7 @@ class TestEnvironments:
         (include / "config" / f"{name}.yaml").write_text("environment: x")
         bag = read_dags()
         assert bag.import_errors == {}
-        assert len(bag.dags) == 2
+        assert len(refreshes(bag)) == 2
         assert "refused" not in bag.dags["refresh_staging"].tags
 
     def test_no_environment_no_dag(self, include) -> None:

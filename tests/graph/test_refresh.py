@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from airflow.sdk import TriggerRule
 
@@ -99,6 +101,31 @@ def test_record_comes_last(dag) -> None:
     assert above(dag, "record.record_run") == everything - {"record.release_lock", "record.record_run"}
 
 
+def test_record_is_told_where_people_look(dag) -> None:
+    record = dag.get_task("record.record_run")
+    assert record.report_bucket == "aurora-ops-000000000000"
+    assert record.metrics_namespace == "AuroraOps"
+    assert {link.name for link in record.operator_extra_links} == {"Report", "Record"}
+
+
+def test_late_runs_are_announced_where_records_are(dag) -> None:
+    [deadline] = dag.deadline if isinstance(dag.deadline, list) else [dag.deadline]
+    record = dag.get_task("record.record_run")
+    assert deadline.interval == timedelta(hours=4)
+    for name in ("environment", "topic_arn", "metrics_namespace", "aws_conn_id", "region_name"):
+        assert deadline.callback.kwargs[name] == getattr(record, name), name
+
+
+def test_tasks_on_clusters_and_snapshots_link_to_them(dag) -> None:
+    def has(task, name: str) -> bool:
+        return name in {link.name for link in task.operator_extra_links}
+
+    for task in dag.tasks:
+        assert has(task, "RDS cluster") is hasattr(task, "cluster_id"), task.task_id
+        on_snapshot = hasattr(task, "snapshot_id") and not hasattr(task, "cluster_id")
+        assert has(task, "RDS snapshot") is on_snapshot, task.task_id
+
+
 def test_undo_watches_each_step_of_the_switch(dag) -> None:
     undo = dag.get_task("switch.undo_rename")
     assert undo.trigger_rule == TriggerRule.ONE_FAILED
@@ -130,7 +157,7 @@ def test_nothing_is_changed_before_the_lock(dag) -> None:
 def test_source_is_only_read_and_shared(dag) -> None:
     allowed = {
         "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:AddTagsToResource", "rds:DeleteDBClusterSnapshot",
-        "rds:ModifyDBClusterSnapshotAttribute", "kms:CreateGrant", "kms:RevokeGrant",
+        "rds:ModifyDBClusterSnapshotAttribute", "kms:CreateGrant", "kms:RevokeGrant", "rds:RemoveTagsFromResource",
     }  # fmt: skip
     there = [task for task in dag.tasks if getattr(task, "aws_conn_id", "") == "aws_source"]
     assert len(there) >= 5

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,7 +114,7 @@ def claim_stack() -> Stack:
     base = StackConfig.from_env()
     config = StackConfig(
         home=REPO / ".local" / "test" / "stack1",
-        dags=REPO / "dags",
+        dags=REPO / ".local" / "test" / "stack1" / "dags",
         plugins=REPO / "plugins",
         airflow_port=free_port(),
         cloud_port=free_port(),
@@ -124,13 +125,23 @@ def claim_stack() -> Stack:
         mariadb_prefix=base.mariadb_prefix,
     )
     for number in range(1, 5):
-        stack = Stack(dataclasses.replace(config, home=config.home.with_name(f"stack{number}")))
+        home = config.home.with_name(f"stack{number}")
+        stack = Stack(dataclasses.replace(config, home=home, dags=home / "dags"))
         try:
             stack.claim()
         except StackError:
             continue
+        place_dags(stack.config.dags)
         return stack
     raise StackError("four test sessions run in this clone already; wait for one to end")
+
+
+def place_dags(folder: Path) -> None:
+    """Make the stack's folder of DAG files: this repository's, and those in ``tests/local/dags`` that only tests need."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "repository").symlink_to(REPO / "dags")
+    (folder / "tests").symlink_to(REPO / "tests" / "local" / "dags")
 
 
 @pytest.fixture

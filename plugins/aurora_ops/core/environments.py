@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from aurora_ops.core.errors import ConfigError, PermanentError, report
-from aurora_ops.core.settings import RUN_PARAMS, Environment
+from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES, Environment
 
 Origin = Literal["param", "file", "default"]
 
@@ -22,10 +22,12 @@ class Resolved:
 
     :param settings: the settings.
     :param origins: dotted field to ``param`` or ``file``; what is absent is the default.
+    :param switches: what is asked of the run beside its settings: those of ``RUN_SWITCHES`` that are on.
     """
 
     settings: Environment
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    switches: frozenset[str] = frozenset()
 
 
 def names(folder: Path) -> list[str]:
@@ -66,8 +68,12 @@ def resolve(raw: Mapping[str, Any], conf: Mapping[str, Any] | None = None) -> Re
     origins: dict[str, Origin] = dict.fromkeys(_leaves(merged), "file")
     problems: list[PermanentError] = []
     for name, value in (conf or {}).items():
-        if name not in RUN_PARAMS:
-            problems.append(ConfigError(name, value, f"known run parameters are {sorted(RUN_PARAMS)}"))
+        if name in RUN_SWITCHES:
+            if not isinstance(value, bool | None):
+                problems.append(ConfigError(name, value, "write true or false"))
+        elif name not in RUN_PARAMS:
+            known = sorted([*RUN_PARAMS, *RUN_SWITCHES])
+            problems.append(ConfigError(name, value, f"known run parameters are {known}"))
         elif value is not None:
             _set(merged, RUN_PARAMS[name], value)
             origins[RUN_PARAMS[name]] = "param"
@@ -76,7 +82,7 @@ def resolve(raw: Mapping[str, Any], conf: Mapping[str, Any] | None = None) -> Re
     except ValidationError as exc:
         problems += _problems(exc)
     report(problems)
-    return Resolved(settings, origins)
+    return Resolved(settings, origins, frozenset(name for name in RUN_SWITCHES if (conf or {}).get(name) is True))
 
 
 def _problems(exc: ValidationError) -> list[PermanentError]:

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 LONGEST = 63
 _IDENTIFIER = re.compile(r"^[A-Za-z](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,62}$")
 _DIGEST = 6
+_OF_A_RUN = re.compile(r"(refresh|rekeyed|copy)-[a-z0-9-]+-\d{8}t\d{6}")
+_GRANT = re.compile(r"aurora-ops-(\d{12})-(.+)")
 
 
 def is_identifier(name: str) -> bool:
@@ -75,9 +77,28 @@ def snapshot(source: str, environment: str, moment: datetime, purpose: str = "re
     return fit(f"{purpose}-{environment}-{source}", f"-{stamp(moment)}")
 
 
+def is_snapshot_of_a_run(name: str) -> bool:
+    """Tell whether a name is one that ``snapshot`` makes: tags alone may have been copied from a cluster."""
+    return _OF_A_RUN.fullmatch(name) is not None
+
+
 def grant(snapshot_id: str, account_id: str) -> str:
     """Name the KMS grant that lets an account read a shared snapshot (1 to 256 characters)."""
     return f"aurora-ops-{account_id}-{snapshot_id}"
+
+
+def parse_grant(name: str) -> tuple[str, str] | None:
+    """Read the name of a grant: account id and snapshot; ``None`` where ``grant`` did not make it."""
+    found = _GRANT.fullmatch(name)
+    return (found[1], found[2]) if found else None
+
+
+def is_secret_version_of_a_run(version_id: str) -> bool:
+    """Tell whether a version id is of the kind that ``secret_version`` makes: by name (5), where others' are random (4)."""
+    try:
+        return uuid.UUID(version_id).version == 5
+    except ValueError:
+        return False
 
 
 def secret_version(run_key: str, secret_id: str) -> str:

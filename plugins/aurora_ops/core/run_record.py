@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from aurora_ops.core import timeline
+
+SCHEMA_VERSION = 2
 _LONGEST_CAUSE = 1000
+_LONGEST_NAME = 256
+_UNSAFE_IN_KEYS = re.compile(r"[^0-9A-Za-z._-]+")
+
+# Where a failure in a group of steps leaves things, and what to do where the error itself does not say.
+_UNTOUCHED = "What serves was not touched."
+_REMEDIES = {
+    "prepare": ("Nothing was changed.", "Correct what the message names, then start a new run."),
+    "approve": (_UNTOUCHED, "Start a new run when the refresh is wanted."),
+    "switch": ("See what serves now.", "If it is the old cluster, mend what the message names and start a new run."),
+    "publish": ("The new cluster serves.", "Clear this task to publish where it is."),
+}
+_OTHER_REMEDY = (_UNTOUCHED, "Mend what the message names, then start a new run; it clears away what this one left.")
 
 
 def build(
@@ -26,6 +43,9 @@ def build(
     best_effort: Sequence[str],
     compensation: Sequence[str],
     keep_days: int,
+    durations: Mapping[str, float] | None = None,
+    results: Mapping[str, Any] | None = None,
+    upstream: Mapping[str, Iterable[str]] | None = None,
 ) -> dict[str, Any]:
     """Put the record together.
 
@@ -39,11 +59,14 @@ def build(
     :param conf: parameters of the run.
     :param plan: what was decided before anything was changed.
     :param states: task id to state.
-    :param timings: task id to ``{"spans": [...]}``.
+    :param timings: task id to ``{"spans": [...], "try": number}``.
     :param causes: task id to error message.
     :param best_effort: prefixes of task ids whose failure is a warning.
     :param compensation: task ids whose success means that the switch was undone.
     :param keep_days: days until the item expires.
+    :param durations: task id to the seconds that Airflow counted.
+    :param results: task id to its result; those with ``warnings`` add to the warnings.
+    :param upstream: task id to the ids of the tasks right before it.
     :return: an item of plain values.
     """
     failed = [task_id for task_id, state in states.items() if str(state) == "failed"]
@@ -57,28 +80,72 @@ def build(
         for task_id, state in states.items()
     )
     outcome = "failed" if mandatory or blocked else "succeeded"
-    warnings = [f"{task_id}: {causes.get(task_id, 'failed')}" for task_id in sorted(failed) if task_id not in mandatory]
     broken = any(task_id in failed for task_id in compensation)
+    cause = causes.get(mandatory[0], "")[:_LONGEST_CAUSE] if mandatory else None
+    steps = {
+        task_id: timeline.step(str(state), timings.get(task_id), (durations or {}).get(task_id))
+        for task_id, state in sorted(states.items())
+    }
+    spans = [span for timing in timings.values() for span in (timing or {}).get("spans", ())]
     return {
         "pk": target_key,
         "sk": f"run#{moment.isoformat()}#{run.rsplit('/', 1)[-1]}",
+        "schema_version": SCHEMA_VERSION,
         "run": run,
         "environment": environment,
         "outcome": outcome,
         "failed_step": mandatory[0] if mandatory else None,
-        "cause": causes.get(mandatory[0], "")[:_LONGEST_CAUSE] if mandatory else None,
+        "cause": cause,
+        "remedy": remedy(mandatory[0], str(cause)) if mandatory else None,
         "serving": _serving(outcome, states, undone=undone, broken=broken),
-        "warnings": warnings,
+        "warnings": [
+            *(f"{task_id}: {causes.get(task_id, 'failed')}" for task_id in sorted(failed) if task_id not in mandatory),
+            *_said(results or {}),
+        ],
         "started_at": started.isoformat(),
         "ended_at": ended.isoformat(),
         "rto_s": round((ended - started).total_seconds(), 1),
         "rpo_s": _rpo(plan, ended),
-        "triggered_by": triggered_by,
+        "triggered_by": triggered_by[:_LONGEST_NAME],
         "conf": dict(conf),
         "plan": {key: value for key, value in plan.items() if isinstance(value, (str, int, float, bool, list))},
-        "steps": {task_id: _step(str(state), timings.get(task_id)) for task_id, state in sorted(states.items())},
+        "time_s": timeline.split(spans, started.timestamp(), ended.timestamp()),
+        "groups": timeline.groups(steps),
+        "critical_path": timeline.critical_path(steps, upstream or {}),
+        "steps": steps,
         "expires_at": int((ended + timedelta(days=keep_days)).timestamp()),
     }
+
+
+def remedy(failed_step: str, cause: str) -> str:
+    """Say how things are and what to do next: in the error's own words, after its last semicolon, or by the group."""
+    state, known = _REMEDIES.get(timeline.group_of(failed_step), _OTHER_REMEDY)
+    said = cause.rpartition("; ")[2].rstrip(".") if "; " in cause and "\n" not in cause else ""
+    return f"{state} {said[:1].upper()}{said[1:]}." if said else f"{state} {known}"
+
+
+def folder(environment: str, moment: datetime, run: str) -> str:
+    """Name the folder of a run's files in S3: no run id can leave it, and two runs never share one.
+
+    :param environment: environment of the run.
+    :param moment: logical date, or when it was to run.
+    :param run: ``<dag id>/<run id>``.
+    """
+    run_id = run.split("/", 1)[-1]
+    safe = _UNSAFE_IN_KEYS.sub("_", run_id)[:100].strip(".")
+    if safe != run_id:
+        safe = f"{safe}-{hashlib.sha256(run_id.encode()).hexdigest()[:10]}"
+    return f"aurora-ops/{environment}/{moment:%Y/%m/%d}/{safe}"
+
+
+def _said(results: Mapping[str, Any]) -> list[str]:
+    """Collect what steps that succeeded warn of: the ``warnings`` of their results."""
+    return [
+        f"{task_id}: {warning}"
+        for task_id, result in sorted(results.items())
+        if isinstance(result, Mapping) and isinstance(result.get("warnings"), (list, tuple))
+        for warning in result["warnings"]
+    ]
 
 
 def _serving(outcome: str, states: Mapping[str, Any], *, undone: bool, broken: bool) -> str:
@@ -98,28 +165,7 @@ def _ended(timing: Mapping[str, Any] | None) -> float:
     return max((span["end"] for span in (timing or {}).get("spans", [])), default=float("inf"))
 
 
-def _step(state: str, timing: Mapping[str, Any] | None) -> dict[str, Any]:
-    spans = (timing or {}).get("spans", [])
-    step: dict[str, Any] = {"state": state}
-    if spans:
-        step["started"] = min(span["start"] for span in spans)
-        step["ended"] = max(span["end"] for span in spans)
-        for kind in sorted({span["kind"] for span in spans}):
-            step[f"{kind}_s"] = round(sum(span["end"] - span["start"] for span in spans if span["kind"] == kind), 3)
-    return step
-
-
 def _rpo(plan: Mapping[str, Any], ended: datetime) -> float | None:
     """Age of the data when it began to serve, where the plan knows the snapshot's time."""
     created = plan.get("snapshot_created_at")
     return round((ended - datetime.fromisoformat(created)).total_seconds(), 1) if created else None
-
-
-def subject(record: Mapping[str, Any]) -> str:
-    """Subject of the announcement."""
-    what = f"refresh {record['environment']} {record['outcome']}"
-    if record["outcome"] == "failed":
-        return f"{what}: {record['failed_step']}; serving: {str(record['serving']).split(':')[0]}"
-    return f"{what} in {record['rto_s']:.0f} s" + (
-        f", {len(record['warnings'])} warnings" if record["warnings"] else ""
-    )

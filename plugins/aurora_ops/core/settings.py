@@ -31,6 +31,12 @@ def _zone(value: str) -> str:
     return value
 
 
+def _namespace(value: str) -> str:
+    if value.startswith("AWS/"):
+        raise ValueError("write a namespace of your own; those that begin with AWS/ are Amazon's")
+    return value
+
+
 def _identifier(value: str) -> str:
     if not is_identifier(value):
         raise ValueError("write letters, digits and single hyphens, none at the end, such as staging-shop")
@@ -125,6 +131,12 @@ class Target(Section):
     old_cluster: Literal["stop", "delete", "keep"] = Field(
         "stop", description="what becomes of the cluster that served before"
     )
+    old_cluster_kept_days: float | None = Field(
+        None,
+        gt=0,
+        le=366,
+        description="days until reap_expired may delete a cluster that was stopped or kept; none: never",
+    )
     endpoint_parameter: str | None = Field(None, description="SSM parameter that is given the endpoint")
 
 
@@ -207,6 +219,12 @@ class Orchestrator(Section):
     region: Region
     runs_table: str = Field(description="DynamoDB table, keys pk and sk, time to live on expires_at")
     topic_arn: str | None = Field(None, description="SNS topic for announcements")
+    report_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = Field(
+        None, description="bucket of this account for the report of each run; none: no report"
+    )
+    metrics_namespace: (
+        Annotated[str, Field(pattern=r"^[0-9A-Za-z._/#:-]{1,255}$"), AfterValidator(_namespace)] | None
+    ) = Field("AuroraOps", description="CloudWatch namespace of the metrics of each run; none: no metrics")
     lease_h: float = Field(12, gt=0, le=72, description="hours after which a dead run's lock is void")
     records_kept_days: int = Field(365, ge=1, description="days until a record expires")
 
@@ -219,6 +237,32 @@ class Safety(Section):
     keep_failed_cluster: bool = Field(
         False, description="leave the temporary cluster of a failed run, unmasked data included, for study"
     )
+    temporary_expires_h: float = Field(
+        24,
+        ge=1,
+        le=24 * 30,
+        description="hours after its creation that a temporary resource of a dead run is void (never before its lock is)",
+    )
+    reap: Literal["report", "remove"] = Field(
+        "report", description="whether scheduled runs of reap_expired remove what has expired, or only report it"
+    )
+
+
+class Approval(Section):
+    """Whether a person must agree before anything that serves changes."""
+
+    required: bool = Field(
+        default=False, description="ask a person, with what was verified before them, before the switch"
+    )
+    within_h: float = Field(
+        default=8,
+        gt=0,
+        le=48,
+        description="hours in which somebody must answer; after that the run fails, nothing switched",
+    )
+    approvers: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list, description="Airflow user ids that may answer; none: whoever may edit the run"
+    )
 
 
 class Environment(Section):
@@ -229,11 +273,29 @@ class Environment(Section):
         None, description="five cron fields; none: by hand only"
     )
     timezone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="IANA time zone of the schedule")
+    late_after_h: float | None = Field(
+        None, gt=0, le=24 * 7, description="hours from being queued after which an unfinished run is announced as late"
+    )
     source: Source
     target: Target
     database: Database
     orchestrator: Orchestrator
     safety: Safety
+    approval: Approval = Approval()
+
+    @model_validator(mode="after")
+    def _lease_outlasts_approval(self) -> Environment:
+        if self.approval.required and self.approval.within_h >= self.orchestrator.lease_h:
+            raise ValueError(
+                f"approval.within_h ({self.approval.within_h:g}) must be below orchestrator.lease_h "
+                f"({self.orchestrator.lease_h:g}): the lock would be void while a person is still asked"
+            )
+        return self
+
+    @property
+    def expires_h(self) -> float:
+        """Hours that a temporary resource is good for: at least as long as the lock of the run that makes it."""
+        return max(self.safety.temporary_expires_h, self.orchestrator.lease_h)
 
 
 # What a person may change for one run, and which setting it changes.
@@ -248,4 +310,8 @@ RUN_PARAMS: dict[str, str] = {
     "old_cluster": "target.old_cluster",
     "keep_tables": "database.keep_tables",
     "sensitive_columns": "database.sensitive_columns",
+    "approval": "approval.required",
 }
+
+# What a person may ask of one run beside that: no setting of the environment.
+RUN_SWITCHES: dict[str, str] = {"dry_run": "show the plan and end; nothing is changed"}

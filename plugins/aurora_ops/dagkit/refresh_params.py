@@ -18,6 +18,20 @@ def refresh_params(settings: Environment) -> dict[str, Param]:
     """
     source, target, database = settings.source, settings.target, settings.database
     return {
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run: show the plan, change nothing",
+            description="The plan is in the log of prepare.check and in its XCom `plan`.",
+        ),
+        "approval": Param(
+            None,
+            type=["null", "boolean"],
+            title="Ask a person before the switch",
+            description=f"Empty: {'yes' if settings.approval.required else 'no'}.",
+            enum=[None, True, False],
+            section="Target",
+        ),
         "snapshot": Param(
             None,
             type=["null", "string"],

@@ -20,3 +20,11 @@ def nightly(settings: Environment) -> CronTriggerTimetable | None:
     if settings.schedule is None:
         return None
     return CronTriggerTimetable(settings.schedule, timezone=settings.timezone, run_immediately=timedelta(0))
+
+
+def daily_at(hour: int) -> CronTriggerTimetable:
+    """Build the timetable of a DAG that belongs to no environment: once a day at an hour of UTC, times to come only.
+
+    :param hour: 0 to 23.
+    """
+    return CronTriggerTimetable(f"0 {hour} * * *", timezone="UTC", run_immediately=timedelta(0))

@@ -22,7 +22,18 @@ from aurora_ops.core.wait import Wait
 _WAITERS = Path(__file__).resolve().parents[1] / "waiters"
 _MISSING = re.compile(r"NotFound|NoSuch|^404$")
 _BUSY = re.compile(r"^Invalid\w*State|InUse|Conflict|OperationInProgress|ConcurrentModification")
-_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403")
+_DENIED = (
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnauthorizedOperation",
+    "AuthorizationError",
+    "KMSKeyNotAccessibleFault",
+    "403",
+)
+_WHO_MAY_NOT = re.compile(
+    r"User: \S*?(?P<who>assumed-role/[^/\s]+|user/\S+)\S* is not authorized to perform: (?P<action>[\w-]+:\w+)"
+    r"(?: on resource: (?P<resource>\S+))?"
+)
 
 
 class Look(Enum):
@@ -60,8 +71,19 @@ def _translated(code: str, message: str) -> errors.AuroraOpsError:
     if "QuotaExceeded" in code:
         return errors.TransientError(f"{message} (free something or raise the quota; retried)")
     if code in _DENIED:
-        return errors.PermanentError(f"{message} (grant the connection's role this action; see include/iam)")
+        return errors.PermanentError(f"{message} ({_remedy(message)})")
     return errors.PermanentError(message)
+
+
+def _remedy(message: str) -> str:
+    """Say who lacks which permission on what, as far as AWS tells it, and what to do."""
+    found = _WHO_MAY_NOT.search(message)
+    if found is None:
+        return "grant the connection's role this action; include/iam has the policies, docs/how-to/iam.md says how"
+    who = found["who"].replace("assumed-role/", "role ")
+    verb = "is denied" if "explicit deny" in message else "lacks"
+    what = f"{found['action']} on {found['resource']}" if found["resource"] else found["action"]
+    return f"{who} {verb} {what}; deploy its policy from include/iam again, docs/how-to/iam.md says how"
 
 
 @lru_cache(maxsize=32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import BinaryIO
 
 from aurora_ops.core.errors import PermanentError
@@ -48,6 +50,13 @@ class BucketsHook(AwsHook):
         with aws_errors(f"s3:list_objects_v2 {bucket}/{prefix}"):
             pages = self.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def list_ages(self, bucket: str, prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Give each key below a prefix with the time it was written, page by page."""
+        with aws_errors(f"s3:list_objects_v2 {bucket}/{prefix}"):
+            for page in self.conn.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for item in page.get("Contents", []):
+                    yield item["Key"], item["LastModified"]
 
     def delete_keys(self, bucket: str, keys: list[str]) -> None:
         """Delete objects, a thousand a call."""

@@ -39,6 +39,11 @@ class KmsHook(AwsHook):
         grants = self.pages("list_grants", "Grants", KeyId=key_arn)
         return [grant["GrantId"] for grant in grants if grant.get("Name") == name]
 
+    def list_grants_named(self, key_arn: str, prefix: str, grant_id: str | None = None) -> list[dict[str, Any]]:
+        """List a key's grants whose names begin so, all pages, or the one of an id; the raw ``Grants``."""
+        grants = self.pages("list_grants", "Grants", KeyId=key_arn, GrantId=grant_id)
+        return [grant for grant in grants if str(grant.get("Name") or "").startswith(prefix)]
+
     def create_grant(self, key_arn: str, principal_arn: str, name: str) -> str:
         """Let a role of another account use a key for snapshots (``CreateGrant``); the grant's id.
 

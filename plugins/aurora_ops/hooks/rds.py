@@ -43,6 +43,7 @@ class Cluster:
     members: list[dict[str, Any]]
     roles: dict[str, str]
     tags: dict[str, str]
+    created: datetime | None = None
 
     @property
     def instance_ids(self) -> list[str]:
@@ -75,6 +76,31 @@ class Cluster:
             members=list(raw.get("DBClusterMembers") or []),
             roles={role["RoleArn"]: role.get("Status", "") for role in raw.get("AssociatedRoles") or []},
             tags=_tags(raw),
+            created=raw.get("ClusterCreateTime"),
+        )
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What matters of a DB instance."""
+
+    instance_id: str
+    arn: str
+    cluster_id: str
+    status: str
+    tags: dict[str, str]
+    created: datetime | None
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Instance:
+        """Read a ``DBInstance`` of the RDS API."""
+        return cls(
+            instance_id=raw["DBInstanceIdentifier"],
+            arn=raw.get("DBInstanceArn") or "",
+            cluster_id=raw.get("DBClusterIdentifier") or "",
+            status=raw.get("DBInstanceStatus") or "",
+            tags=_tags(raw),
+            created=raw.get("InstanceCreateTime"),
         )
 
 
@@ -168,6 +194,19 @@ class RdsHook(AwsHook):
     def list_snapshots(self, cluster_id: str) -> list[Snapshot]:
         """List the automated and manual snapshots of a cluster, all pages."""
         found = self.pages("describe_db_cluster_snapshots", "DBClusterSnapshots", DBClusterIdentifier=cluster_id)
+        return [Snapshot.of(raw) for raw in found]
+
+    def list_all_clusters(self) -> list[Cluster]:
+        """List the clusters of the account in the region, all pages."""
+        return [Cluster.of(raw) for raw in self.pages("describe_db_clusters", "DBClusters")]
+
+    def list_all_instances(self) -> list[Instance]:
+        """List the instances of the account in the region, all pages."""
+        return [Instance.of(raw) for raw in self.pages("describe_db_instances", "DBInstances")]
+
+    def list_manual_snapshots(self) -> list[Snapshot]:
+        """List the account's own manual cluster snapshots in the region, all pages."""
+        found = self.pages("describe_db_cluster_snapshots", "DBClusterSnapshots", SnapshotType="manual")
         return [Snapshot.of(raw) for raw in found]
 
     def find_quota(self, name: str) -> tuple[int, int] | None:
@@ -282,6 +321,10 @@ class RdsHook(AwsHook):
     def set_tags(self, arn: str, tags: dict[str, str]) -> None:
         """Add tags or replace their values (``AddTagsToResource``)."""
         self.call("add_tags_to_resource", ResourceName=arn, Tags=as_tag_list(tags))
+
+    def remove_tags(self, arn: str, keys: list[str]) -> None:
+        """Take tags away; those that are not there are fine (``RemoveTagsFromResource``)."""
+        self.call("remove_tags_from_resource", ResourceName=arn, TagKeys=keys)
 
     def find_subnet_group(self, name: str) -> dict[str, Any] | None:
         """Look a DB subnet group up."""

@@ -57,6 +57,32 @@ class RunsHook(AwsHook):
         deserializer = TypeDeserializer()
         return {name: deserializer.deserialize(value) for name, value in raw.items()} if raw else None
 
+    def list_records(self, table: str, pk: str, *, most: int) -> list[dict[str, Any]]:
+        """List a target's records, newest first (``Query``).
+
+        :param table: table of runs.
+        :param pk: the target.
+        :param most: how many at most.
+        """
+        deserializer = TypeDeserializer()
+        found: list[dict[str, Any]] = []
+        start: dict[str, Any] = {}
+        while len(found) < most:
+            page = self.call(
+                "query",
+                TableName=table,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :run)",
+                ExpressionAttributeValues=_written({":pk": pk, ":run": "run#"}),
+                ScanIndexForward=False,
+                Limit=most - len(found),
+                **start,
+            )
+            found += [{name: deserializer.deserialize(value) for name, value in item.items()} for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return found
+
     def find_columns(self, table: str, pk: str) -> list[bytes] | None:
         """Read what the last run that passed has left of its columns; ``None`` where none has.
 
@@ -110,6 +136,25 @@ class RunsHook(AwsHook):
                 f"{pk} is being refreshed by {held.get('holder', 'another run')}; wait for it to end. If that run is dead, "
                 f"its lock ends by itself at epoch {held.get('expires_at', '?')}, or delete the item pk={pk} sk=lock"
             ) from exc
+
+    def drop_void_lock(self, table: str, pk: str, *, holder: str, now: float) -> bool:
+        """Remove a lock whose lease is over, if it is still that holder's and still over.
+
+        :return: whether it was there to be removed.
+        """
+        try:
+            self.call(
+                "delete_item",
+                TableName=table,
+                Key=_written({"pk": pk, "sk": "lock"}),
+                ConditionExpression="holder = :holder AND expires_at < :now",
+                ExpressionAttributeValues=_written({":holder": holder, ":now": int(now)}),
+            )
+        except AuroraOpsError as exc:
+            if _REFUSED not in str(exc):
+                raise
+            return False
+        return True
 
     def release_lock(self, table: str, pk: str, holder: str) -> bool:
         """Give a target's lock back; the lock of another holder is left alone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from aurora_ops.core.errors import MissingError, StateError
@@ -55,6 +56,28 @@ class SecretsHook(AwsHook):
         """Tell which version each stage is on (``DescribeSecret``): stage to version id."""
         versions = self.call("describe_secret", SecretId=secret_id).get("VersionIdsToStages") or {}
         return {stage: version for version, stages in versions.items() for stage in stages}
+
+    def find_pending(self, secret_id: str) -> tuple[str, datetime | None] | None:
+        """Look the version up that nobody reads yet (``ListSecretVersionIds``): its id, and when it was written.
+
+        Versions with a stage are at most twenty, so there is one page. A version that is current as well is in use, and
+        ``None`` here.
+        """
+        try:
+            found = self.call("list_secret_version_ids", SecretId=secret_id).get("Versions") or []
+        except MissingError:
+            return None
+        for version in found:
+            stages = version.get("VersionStages") or []
+            if PENDING in stages and CURRENT not in stages:
+                return str(version["VersionId"]), version.get("CreatedDate")
+        return None
+
+    def drop_pending(self, secret_id: str, version_id: str) -> None:
+        """Take the stage of what nobody reads yet off a version, which AWS then removes (``UpdateSecretVersionStage``)."""
+        self.call(
+            "update_secret_version_stage", SecretId=secret_id, VersionStage=PENDING, RemoveFromVersionId=version_id
+        )
 
     def find_version(self, secret_id: str, version_id: str) -> dict[str, Any] | None:
         """Read a version's JSON; ``None`` where there is none."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from aurora_ops.hooks.base import AwsHook
 
 LONGEST_SUBJECT = 100
@@ -12,13 +15,31 @@ class TopicsHook(AwsHook):
 
     service = "sns"
 
-    def publish(self, topic_arn: str, subject: str, message: str) -> None:
-        """Publish a message (``Publish``); a subject has at most 100 characters and no line break."""
+    def publish(
+        self,
+        topic_arn: str,
+        subject: str,
+        message: str | Mapping[str, str],
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish a message (``Publish``).
+
+        :param topic_arn: topic.
+        :param subject: one line; what is beyond 99 characters is cut.
+        :param message: text, or protocol to text with ``default`` for the others (``MessageStructure=json``).
+        :param attributes: message attributes that subscriptions filter by.
+        """
+        by_protocol = not isinstance(message, str)
         self.call(
             "publish",
             TopicArn=topic_arn,
             Subject=subject.replace("\n", " ")[: LONGEST_SUBJECT - 1],
-            Message=message,
+            Message=json.dumps(message) if by_protocol else message,
+            MessageStructure="json" if by_protocol else None,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items()
+            }
+            or None,
         )
 
     def require_topic(self, topic_arn: str) -> None:

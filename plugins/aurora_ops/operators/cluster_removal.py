@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
+from aurora_ops.core import ownership
 from aurora_ops.core.errors import ConfigError
+from aurora_ops.core.ownership import EXPIRES_TAG, PUBLISHED_TAG, RETIRED_TAG, RUN_TAG
 from aurora_ops.core.safety import require_refreshable
+from aurora_ops.core.wait import Wait
+from aurora_ops.hooks.rds import Cluster, RdsHook
 from aurora_ops.operators.base import Result
-from aurora_ops.operators.clusters import PUBLISHED_TAG, RUN_TAG, ClusterOperator
+from aurora_ops.operators.clusters import ClusterOperator
 
 
 class DeleteClusterOperator(ClusterOperator):
@@ -61,58 +66,85 @@ class DeleteClusterOperator(ClusterOperator):
         made_by = cluster.tags.get(RUN_TAG)
         if self.only_run not in (None, made_by) or (self.spare_run is not None and self.spare_run == made_by):
             return {"cluster_id": self.cluster_id, "status": "left"}
-        if cluster.status == "deleting":
-            return self.wait_for("cluster_deleted", self.cluster_id, context)
-        require_refreshable(self.cluster_id, cluster.tags)
-        if cluster.status == "stopped":
-            self.hook.start_cluster(self.cluster_id)
-        if cluster.status in (
-            "stopped",
-            "starting",
-            "stopping",
-            "renaming",
-            "modifying",
-            "resetting-master-credentials",
-        ):
-            until = "cluster_stopped" if cluster.status == "stopping" else "cluster_available"
-            return self.wait_for(until, self.cluster_id, context)
-        if cluster.deletion_protection:
-            self.hook.modify_cluster(self.cluster_id, DeletionProtection=False)
-            return self.wait_for("cluster_available", self.cluster_id, context)
-        instances = self.hook.list_instances(self.cluster_id)
-        for instance in instances:
-            if instance["DBInstanceStatus"] != "deleting":
-                self.hook.delete_instance(instance["DBInstanceIdentifier"])
-        if instances:
-            return self._wait_for_no_instances(context)
-        self.hook.delete_cluster(self.cluster_id, self.final_snapshot_id)
-        return self.wait_for("cluster_deleted", self.cluster_id, context)
+        return self.wait_until(delete_step(self.hook, cluster, self.within_s, self.final_snapshot_id), context)
 
-    def _wait_for_no_instances(self, context: Context) -> Result:
-        filters = [{"Name": "db-cluster-id", "Values": [self.cluster_id]}]
-        return self.wait_on(
-            context,
+
+def delete_step(hook: RdsHook, cluster: Cluster, within_s: int, final_snapshot_id: str | None = None) -> Wait:
+    """Take one step towards the end of a cluster.
+
+    :param hook: account of the cluster.
+    :param cluster: as it has just been looked up.
+    :param within_s: seconds that the step may take.
+    :param final_snapshot_id: take a last snapshot of this name.
+    :return: what to wait for before the next step.
+    :raises SafetyError: it is not tagged ``refresh=true``.
+    """
+    name = cluster.cluster_id
+    if cluster.status == "deleting":
+        return _wait_for("cluster_deleted", name, within_s)
+    require_refreshable(name, cluster.tags)
+    if cluster.status == "stopped":
+        hook.start_cluster(name)
+    if cluster.status in (
+        "stopped",
+        "starting",
+        "stopping",
+        "renaming",
+        "modifying",
+        "resetting-master-credentials",
+    ):
+        until = "cluster_stopped" if cluster.status == "stopping" else "cluster_available"
+        return _wait_for(until, name, within_s)
+    if cluster.deletion_protection:
+        hook.modify_cluster(name, DeletionProtection=False)
+        return _wait_for("cluster_available", name, within_s)
+    instances = hook.list_instances(name)
+    for instance in instances:
+        if instance["DBInstanceStatus"] != "deleting":
+            hook.delete_instance(instance["DBInstanceIdentifier"])
+    if instances:
+        return Wait(
             waiter="instances_gone",
-            args={"Filters": filters},
+            args={"Filters": [{"Name": "db-cluster-id", "Values": [name]}]},
             show="DBInstances[].DBInstanceStatus",
+            within_s=within_s,
             every_s=30,
         )
+    hook.delete_cluster(name, final_snapshot_id)
+    return _wait_for("cluster_deleted", name, within_s)
+
+
+def _wait_for(waiter: str, cluster_id: str, within_s: int) -> Wait:
+    return Wait(
+        waiter=waiter,
+        args={"DBClusterIdentifier": cluster_id},
+        show="DBClusters[].Status",
+        within_s=within_s,
+        every_s=15,
+    )
 
 
 class RetireClusterOperator(DeleteClusterOperator):
     """Do with a cluster that no longer serves what the policy says: keep, stop or delete it.
 
-    RDS starts a stopped cluster again after seven days; the next refresh deletes it before that.
+    RDS starts a stopped cluster again after seven days; the next refresh deletes it before that. With ``kept_days``, one that
+    is not deleted here is tagged with the run that retired it and the moment from which ``reap_expired`` may delete it.
 
     :param policy: ``keep``, ``stop`` or ``delete`` (templated).
     :param successor_id: the cluster that has taken its place; unless it exists and carries the mark that
         ``published_run`` left when it had finished, nothing is done: what may be needed to go back is never retired (templated).
     :param published_run: names the run (templated).
+    :param kept_days: days that a stopped or kept cluster stays; ``None`` is until the next refresh.
     :return: ``{"cluster_id", "status": "absent" | "stopped" | "kept" | "left"}``.
     :raises SafetyError: it is not tagged ``refresh=true``.
     """
 
-    permissions: ClassVar[tuple[str, ...]] = (*DeleteClusterOperator.permissions, "rds:StopDBCluster")
+    permissions: ClassVar[tuple[str, ...]] = (
+        *DeleteClusterOperator.permissions,
+        "rds:StopDBCluster",
+        "rds:AddTagsToResource",
+        "rds:RemoveTagsFromResource",
+    )
     template_fields: Sequence[str] = (
         *DeleteClusterOperator.template_fields,
         "policy",
@@ -120,8 +152,11 @@ class RetireClusterOperator(DeleteClusterOperator):
         "published_run",
     )
 
-    def __init__(self, *, policy: str, successor_id: str, published_run: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, policy: str, successor_id: str, published_run: str, kept_days: float | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.kept_days = kept_days
         self.policy = policy
         self.successor_id = successor_id
         self.published_run = published_run
@@ -133,11 +168,25 @@ class RetireClusterOperator(DeleteClusterOperator):
             return {"cluster_id": self.cluster_id, "status": "left"}
         if self.policy == "delete":
             return self.delete_pass(context)
+        if self.policy not in ("keep", "stop"):
+            raise ConfigError("policy", self.policy, "keep, stop or delete")
+        cluster = self.hook.find_cluster(self.cluster_id) if self.cluster_id else None
+        if cluster is not None:
+            self._mark(cluster)
         if self.policy == "stop":
             return self._stop_pass(context)
-        if self.policy == "keep":
-            return {"cluster_id": self.cluster_id, "status": "kept"}
-        raise ConfigError("policy", self.policy, "keep, stop or delete")
+        return {"cluster_id": self.cluster_id, "status": "kept" if cluster else "absent"}
+
+    def _mark(self, cluster: Cluster) -> None:
+        """Write on the cluster who retired it and until when it stays; an expiry of earlier days does not count."""
+        require_refreshable(cluster.cluster_id, cluster.tags)
+        if self.kept_days is None:
+            if EXPIRES_TAG in cluster.tags:
+                self.hook.remove_tags(cluster.arn, [EXPIRES_TAG])
+        elif cluster.tags.get(RETIRED_TAG) != self.published_run or EXPIRES_TAG not in cluster.tags:
+            expires = ownership.expiry(datetime.now(UTC), self.kept_days * 24)
+            tags = {ownership.OWNER_TAG: ownership.OWNER, RETIRED_TAG: self.published_run, EXPIRES_TAG: expires}
+            self.hook.set_tags(cluster.arn, tags)
 
     def _stop_pass(self, context: Context) -> Result:
         cluster = self.hook.find_cluster(self.cluster_id) if self.cluster_id else None

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from airflow.sdk import Context
+from airflow.sdk import BaseOperatorLink, Context
 
-from aurora_ops.core import naming
+from aurora_ops.core import naming, ownership
 from aurora_ops.core.errors import MissingError, StateError
+from aurora_ops.core.ownership import RUN_TAG
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.rds import RdsHook
+from aurora_ops.links.console import ClusterLink
 from aurora_ops.operators.base import RefreshOperator, Result
-
-RUN_TAG, PUBLISHED_TAG = "aurora-ops:run", "aurora-ops:published"
 
 
 class ClusterOperator(RefreshOperator[RdsHook]):
@@ -25,6 +26,7 @@ class ClusterOperator(RefreshOperator[RdsHook]):
     """
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (ClusterLink(),)
     template_fields: Sequence[str] = (*RefreshOperator.template_fields, "cluster_id")
 
     def __init__(self, *, cluster_id: str | None, within_s: int = 2 * 3600, **kwargs: Any) -> None:
@@ -61,7 +63,8 @@ class RestoreClusterOperator(ClusterOperator):
     :param serverless: ``{"min_acu", "max_acu"}`` for Serverless v2.
     :param backup_retention_days: days automated backups are kept.
     :param log_exports: logs published to CloudWatch.
-    :param tags: tags of the new cluster; ``refresh=true`` is always among them (templated).
+    :param tags: tags of the new cluster; ``refresh=true``, owner and run are always among them (templated).
+    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never.
     :return: ``{"cluster_id", "cluster_arn", "resource_id", "endpoint"}``.
     :raises MissingError: there is no such snapshot.
     :raises StateError: a cluster of this name was not made by this run, or ended up under another key.
@@ -98,9 +101,11 @@ class RestoreClusterOperator(ClusterOperator):
         backup_retention_days: int | None = None,
         log_exports: list[str] | None = None,
         tags: dict[str, str] | None = None,
+        expires_h: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.expires_h = expires_h
         self.snapshot = snapshot
         self.run_key = run_key
         self.kms_key_arn = kms_key_arn
@@ -159,7 +164,11 @@ class RestoreClusterOperator(ClusterOperator):
                 "CopyTagsToSnapshot": True,
                 "DeletionProtection": False,
             },
-            {**(self.tags or {}), "refresh": "true", RUN_TAG: self.run_key},
+            {
+                **(self.tags or {}),
+                "refresh": "true",
+                **ownership.temporary(self.run_key, self.expires_h, datetime.now(UTC)),
+            },
         )
 
 
@@ -172,7 +181,9 @@ class CreateInstancesOperator(ClusterOperator):
     :param instance_class: class of the instances, ``db.serverless`` for Serverless v2 (templated).
     :param first: number of the first one; 1 is the writer.
     :param count: how many (templated); 0 is nothing to do.
-    :param tags: tags of the instances (templated).
+    :param run_key: names the run, for the tags (templated).
+    :param tags: tags of the instances; ``refresh=true``, owner and run are always among them (templated).
+    :param expires_h: hours after which they may be removed if their run is dead; ``None`` is never.
     :return: ``{"cluster_id", "instance_ids"}``.
     :raises MissingError: there is no such cluster.
     :raises StateError: an instance of this name belongs to another cluster.
@@ -185,7 +196,7 @@ class CreateInstancesOperator(ClusterOperator):
         "rds:CreateDBInstance",
         "rds:AddTagsToResource",
     )
-    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "instance_class", "count", "tags")
+    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "instance_class", "count", "run_key", "tags")
 
     def __init__(
         self,
@@ -193,14 +204,18 @@ class CreateInstancesOperator(ClusterOperator):
         instance_class: str,
         first: int = 1,
         count: int | str = 1,
+        run_key: str | None = None,
         tags: dict[str, str] | None = None,
+        expires_h: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.instance_class = instance_class
         self.first = first
         self.count = count
+        self.run_key = run_key
         self.tags = tags
+        self.expires_h = expires_h
 
     def take_pass(self, context: Context) -> Result:
         """Ask for those that are missing; wait for the first that is not available."""
@@ -233,7 +248,11 @@ class CreateInstancesOperator(ClusterOperator):
                     "AutoMinorVersionUpgrade": False,
                     "CopyTagsToSnapshot": True,
                 },
-                {**(self.tags or {}), "refresh": "true"},
+                {
+                    **(self.tags or {}),
+                    "refresh": "true",
+                    **ownership.temporary(self.run_key, self.expires_h, datetime.now(UTC)),
+                },
             )
             return False
         if found.get("DBClusterIdentifier") != self.cluster_id:

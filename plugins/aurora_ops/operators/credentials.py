@@ -12,6 +12,7 @@ from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.rds import Cluster, RdsHook
 from aurora_ops.hooks.secrets import CURRENT, PREVIOUS, SecretsHook
+from aurora_ops.links.console import ClusterLink, SecretLink
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.clusters import ClusterOperator
 
@@ -30,6 +31,8 @@ class ManageMasterSecretOperator(ClusterOperator):
     :raises SafetyError: it is not tagged ``refresh=true``.
     """
 
+    operator_extra_links = (ClusterLink(), SecretLink())
+    secret_arn: str | None = None
     permissions: ClassVar[tuple[str, ...]] = (
         "rds:DescribeDBClusters",
         "rds:ModifyDBCluster",
@@ -38,6 +41,8 @@ class ManageMasterSecretOperator(ClusterOperator):
         "secretsmanager:TagResource",
         "kms:DescribeKey",
         "kms:CreateGrant",
+        "kms:GenerateDataKey",
+        "kms:Decrypt",
     )
     template_fields: Sequence[str] = (*ClusterOperator.template_fields, "kms_key_id")
 
@@ -49,6 +54,7 @@ class ManageMasterSecretOperator(ClusterOperator):
         """Look; ask for the managed secret; wait until it is active."""
         cluster = self.hook.require_cluster(self.cluster_id)
         require_refreshable(self.cluster_id, cluster.tags)
+        self.secret_arn = cluster.master_secret_arn
         if not cluster.master_secret_arn:
             self.hook.modify_cluster(
                 self.cluster_id, ManageMasterUserPassword=True, MasterUserSecretKmsKeyId=self.kms_key_id
@@ -70,6 +76,8 @@ class RotateMasterSecretOperator(ClusterOperator):
     :raises MissingError: there is no such cluster, or its master secret is not managed.
     """
 
+    operator_extra_links = (ClusterLink(), SecretLink())
+    secret_arn: str | None = None
     permissions: ClassVar[tuple[str, ...]] = (
         "rds:DescribeDBClusters",
         "rds:ModifyDBCluster",
@@ -86,6 +94,7 @@ class RotateMasterSecretOperator(ClusterOperator):
         """Look which version is current; rotate; wait until it has moved."""
         cluster = self.hook.require_cluster(self.cluster_id)
         require_refreshable(self.cluster_id, cluster.tags)
+        self.secret_arn = cluster.master_secret_arn
         if not cluster.master_secret_arn:
             raise MissingError(
                 f"the master secret of {self.cluster_id} is not managed; run ManageMasterSecretOperator first"

@@ -7,17 +7,19 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
+from aurora_ops.core.ownership import EXPIRES_TAG, PUBLISHED_TAG
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.hooks.parameters import ParametersHook
-from aurora_ops.hooks.rds import RdsHook
+from aurora_ops.hooks.rds import Instance, RdsHook
 from aurora_ops.operators.base import Result
-from aurora_ops.operators.clusters import PUBLISHED_TAG, ClusterOperator
+from aurora_ops.operators.clusters import ClusterOperator
 
 
 class PublishClusterOperator(ClusterOperator):
     """Write a cluster's endpoint where applications look, and tag it with what it holds.
 
-    The AWS operations are ``ssm:PutParameter`` and ``rds:AddTagsToResource``.
+    It is not temporary any more: it and its instances lose their expiry. The AWS operations are ``ssm:PutParameter``,
+    ``rds:AddTagsToResource`` and ``rds:RemoveTagsFromResource``.
 
     :param parameter: SSM parameter; ``None`` writes none (templated).
     :param run_key: names the run that made it (templated).
@@ -28,7 +30,9 @@ class PublishClusterOperator(ClusterOperator):
 
     permissions: ClassVar[tuple[str, ...]] = (
         "rds:DescribeDBClusters",
+        "rds:DescribeDBInstances",
         "rds:AddTagsToResource",
+        "rds:RemoveTagsFromResource",
         "ssm:GetParameter",
         "ssm:PutParameter",
     )
@@ -48,6 +52,11 @@ class PublishClusterOperator(ClusterOperator):
         wanted = {PUBLISHED_TAG: self.run_key, "aurora-ops:snapshot": self.snapshot_id}
         if any(cluster.tags.get(key) != value for key, value in wanted.items()):
             hook.set_tags(cluster.arn, wanted)
+        for instance in map(Instance.of, hook.list_instances(self.cluster_id)):
+            if EXPIRES_TAG in instance.tags:
+                hook.remove_tags(instance.arn, [EXPIRES_TAG])
+        if EXPIRES_TAG in cluster.tags:
+            hook.remove_tags(cluster.arn, [EXPIRES_TAG])
         if self.parameter:
             parameters = ParametersHook(self.aws_conn_id, self.region_name)
             if parameters.find(self.parameter) != cluster.endpoint:

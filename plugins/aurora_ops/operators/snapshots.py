@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from airflow.sdk import Context
+from airflow.sdk import BaseOperatorLink, Context
 
-from aurora_ops.core import naming
+from aurora_ops.core import naming, ownership
 from aurora_ops.core.errors import ConfigError, MissingError, SafetyError, StateError
+from aurora_ops.core.ownership import OWNER, OWNER_TAG
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.kms import KmsHook
 from aurora_ops.hooks.rds import DEFAULT_KEY_ALIAS, RdsHook, Snapshot
+from aurora_ops.links.console import SnapshotLink
 from aurora_ops.operators.base import RefreshOperator, Result
-
-OWNER_TAG, OWNER = "aurora-ops:owner", "aurora-ops"
 
 
 def _result(snapshot: Snapshot) -> Result:
@@ -30,10 +31,25 @@ class _SnapshotOperator(RefreshOperator[RdsHook]):
     """What the operators of one snapshot share: waiting until it is available."""
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (SnapshotLink(),)
 
-    def __init__(self, *, within_s: int = 4 * 3600, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        run_key: str | None = None,
+        tags: dict[str, str] | None = None,
+        expires_h: float | None = None,
+        within_s: int = 4 * 3600,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.run_key = run_key
+        self.tags = tags
+        self.expires_h = expires_h
         self.within_s = within_s
+
+    def _tags(self) -> dict[str, str]:
+        return {**(self.tags or {}), **ownership.temporary(self.run_key, self.expires_h, datetime.now(UTC))}
 
     def _available(self, snapshot: Snapshot, context: Context) -> Result:
         if snapshot.status == "available":
@@ -62,7 +78,9 @@ class EnsureSnapshotOperator(_SnapshotOperator):
 
     :param cluster_id: cluster to take it of (templated).
     :param snapshot_id: its identifier (templated).
-    :param tags: tags of a new snapshot (templated).
+    :param run_key: names the run, for the tags (templated).
+    :param tags: further tags of a new snapshot (templated).
+    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never.
     :param within_s: seconds that it may take.
     :return: ``{"snapshot_id", "snapshot_arn", "kms_key_arn", "created_at"}``.
     :raises MissingError: there is no such cluster.
@@ -74,19 +92,18 @@ class EnsureSnapshotOperator(_SnapshotOperator):
         "rds:CreateDBClusterSnapshot",
         "rds:AddTagsToResource",
     )
-    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "cluster_id", "snapshot_id", "tags")
+    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "cluster_id", "snapshot_id", "run_key", "tags")
 
-    def __init__(self, *, cluster_id: str, snapshot_id: str, tags: dict[str, str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, cluster_id: str, snapshot_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cluster_id = cluster_id
         self.snapshot_id = snapshot_id
-        self.tags = tags
 
     def take_pass(self, context: Context) -> Result:
         """Adopt the snapshot, or ask for it and wait."""
         found = self.hook.find_snapshot(self.snapshot_id)
         if found is None:
-            self.hook.create_snapshot(self.snapshot_id, self.cluster_id, {OWNER_TAG: OWNER, **(self.tags or {})})
+            self.hook.create_snapshot(self.snapshot_id, self.cluster_id, self._tags())
             return self._wait_for(self.snapshot_id, context)
         if found.cluster_id != self.cluster_id:
             raise StateError(f"snapshot {self.snapshot_id} is one of {found.cluster_id}, not of {self.cluster_id}")
@@ -105,7 +122,9 @@ class CopySnapshotOperator(_SnapshotOperator):
     :param kms_key_id: key of the copy, of this account (templated).
     :param source_region: region of the source, where it is another one (templated).
     :param only_if_unshareable: copy only what cannot be shared: automated snapshots and those under ``aws/rds``.
-    :param tags: tags of the copy (templated).
+    :param run_key: names the run, for the tags (templated).
+    :param tags: further tags of the copy (templated).
+    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never.
     :param within_s: seconds that it may take.
     :return: ``{"snapshot_id", "snapshot_arn", "kms_key_arn", "created_at", "copied"}``.
     :raises MissingError: the source does not exist or is not shared with this account.
@@ -125,6 +144,7 @@ class CopySnapshotOperator(_SnapshotOperator):
         "snapshot_id",
         "kms_key_id",
         "source_region",
+        "run_key",
         "tags",
     )
 
@@ -136,7 +156,6 @@ class CopySnapshotOperator(_SnapshotOperator):
         kms_key_id: str | None,
         source_region: str | None = None,
         only_if_unshareable: bool = False,
-        tags: dict[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -145,7 +164,6 @@ class CopySnapshotOperator(_SnapshotOperator):
         self.kms_key_id = kms_key_id
         self.source_region = source_region
         self.only_if_unshareable = only_if_unshareable
-        self.tags = tags
 
     def take_pass(self, context: Context) -> Result:
         """Adopt the copy, or ask for it and wait."""
@@ -166,7 +184,7 @@ class CopySnapshotOperator(_SnapshotOperator):
             self.snapshot_id,
             kms_key_id=self.kms_key_id if source.encrypted else None,
             source_region=self._other_region(),
-            tags={OWNER_TAG: OWNER, **(self.tags or {})},
+            tags=self._tags(),
         )
         return {**self._wait_for(self.snapshot_id, context), "copied": True}
 
@@ -187,27 +205,49 @@ class CopySnapshotOperator(_SnapshotOperator):
 class ShareSnapshotOperator(RefreshOperator[RdsHook]):
     """Let another account copy a snapshot: the share list, and a grant on its key.
 
-    The AWS operations are ``ModifyDBClusterSnapshotAttribute`` and, where it is encrypted, ``kms:CreateGrant``.
+    The AWS operations are ``ModifyDBClusterSnapshotAttribute`` and, where it is encrypted, ``kms:CreateGrant``. A snapshot that
+    this package did not make is tagged with the run and the share's expiry for as long as it is shared.
 
     :param snapshot_id: manual snapshot (templated).
     :param account_id: account to share it with (templated).
     :param grantee_arn: role of that account which will copy it (templated).
+    :param run_key: names the run, for the tags (templated).
+    :param expires_h: hours after which the share may be taken back if its run is dead; ``None`` is never.
     :return: ``{"snapshot_arn", "kms_key_arn", "grant_id"}``.
     :raises MissingError: there is no such snapshot.
     """
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (SnapshotLink(),)
     permissions: ClassVar[tuple[str, ...]] = (
         "rds:DescribeDBClusterSnapshots",
         "rds:DescribeDBClusterSnapshotAttributes",
         "rds:ModifyDBClusterSnapshotAttribute",
+        "rds:AddTagsToResource",
         "kms:ListGrants",
         "kms:CreateGrant",
     )
-    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "snapshot_id", "account_id", "grantee_arn")
+    template_fields: Sequence[str] = (
+        *RefreshOperator.template_fields,
+        "snapshot_id",
+        "account_id",
+        "grantee_arn",
+        "run_key",
+    )
 
-    def __init__(self, *, snapshot_id: str, account_id: str, grantee_arn: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        snapshot_id: str,
+        account_id: str,
+        grantee_arn: str,
+        run_key: str | None = None,
+        expires_h: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.run_key = run_key
+        self.expires_h = expires_h
         self.snapshot_id = snapshot_id
         self.account_id = account_id
         self.grantee_arn = grantee_arn
@@ -223,9 +263,44 @@ class ShareSnapshotOperator(RefreshOperator[RdsHook]):
             name = naming.grant(snapshot.snapshot_id, self.account_id)
             present = kms.list_grants(snapshot.kms_key_arn, name)
             grant_id = present[0] if present else kms.create_grant(snapshot.kms_key_arn, self.grantee_arn, name)
-        if self.account_id not in self.hook.list_shared_with(self.snapshot_id):
+        shared = self.account_id in self.hook.list_shared_with(self.snapshot_id)
+        marked_by = snapshot.tags.get(ownership.share_tags(self.account_id)[0])
+        if not shared or marked_by not in (None, self.run_key):
+            self._mark(snapshot)
+        if not shared:
             self.hook.change_sharing(self.snapshot_id, add=[self.account_id])
         return {"snapshot_arn": snapshot.arn, "kms_key_arn": snapshot.kms_key_arn, "grant_id": grant_id}
+
+    def _mark(self, snapshot: Snapshot) -> None:
+        """Say on somebody else's snapshot whose share it is; one of ours has its tags already."""
+        if ownership.is_ours(snapshot.tags) or not self.run_key or self.expires_h is None:
+            return
+        run, expires = ownership.share_tags(self.account_id)
+        moment = ownership.expiry(datetime.now(UTC), self.expires_h)
+        self.hook.set_tags(snapshot.arn, {run: self.run_key, expires: moment})
+
+
+def revoke_share(hook: RdsHook, snapshot: Snapshot, account_id: str, *, shared: bool = True) -> bool:
+    """Take a share back with its grant and its tags; what is not there is left at that.
+
+    :param hook: account of the snapshot.
+    :param snapshot: manual snapshot.
+    :param account_id: account it was shared with.
+    :param shared: the share is this package's; else only its grant ends.
+    :return: whether there was anything.
+    """
+    revoked = shared and account_id in hook.list_shared_with(snapshot.snapshot_id)
+    if revoked:
+        hook.change_sharing(snapshot.snapshot_id, remove=[account_id])
+    if snapshot.encrypted:
+        kms = KmsHook(hook.aws_conn_id or "", hook.region_name)
+        for grant_id in kms.list_grants(snapshot.kms_key_arn, naming.grant(snapshot.snapshot_id, account_id)):
+            kms.revoke_grant(snapshot.kms_key_arn, grant_id)
+            revoked = True
+    tags = [key for key in ownership.share_tags(account_id) if key in snapshot.tags]
+    if tags and shared:
+        hook.remove_tags(snapshot.arn, tags)
+    return revoked
 
 
 class RevokeShareOperator(RefreshOperator[RdsHook]):
@@ -240,10 +315,12 @@ class RevokeShareOperator(RefreshOperator[RdsHook]):
     """
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (SnapshotLink(),)
     permissions: ClassVar[tuple[str, ...]] = (
         "rds:DescribeDBClusterSnapshots",
         "rds:DescribeDBClusterSnapshotAttributes",
         "rds:ModifyDBClusterSnapshotAttribute",
+        "rds:RemoveTagsFromResource",
         "kms:ListGrants",
         "kms:RevokeGrant",
     )
@@ -262,15 +339,7 @@ class RevokeShareOperator(RefreshOperator[RdsHook]):
         snapshot = self.hook.find_snapshot(self.snapshot_id) if self.snapshot_id else None
         if snapshot is None or snapshot.type != "manual":
             return {"revoked": False}
-        revoked = not self.was_shared and self.account_id in self.hook.list_shared_with(snapshot.snapshot_id)
-        if revoked:
-            self.hook.change_sharing(snapshot.snapshot_id, remove=[self.account_id])
-        if snapshot.encrypted:
-            kms = KmsHook(self.aws_conn_id, self.region_name)
-            for grant_id in kms.list_grants(snapshot.kms_key_arn, naming.grant(snapshot.snapshot_id, self.account_id)):
-                kms.revoke_grant(snapshot.kms_key_arn, grant_id)
-                revoked = True
-        return {"revoked": revoked}
+        return {"revoked": revoke_share(self.hook, snapshot, self.account_id, shared=not self.was_shared)}
 
 
 class DeleteSnapshotOperator(RefreshOperator[RdsHook]):
@@ -285,6 +354,7 @@ class DeleteSnapshotOperator(RefreshOperator[RdsHook]):
     """
 
     hook_class = RdsHook
+    operator_extra_links: Collection[BaseOperatorLink] = (SnapshotLink(),)
     permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusterSnapshots", "rds:DeleteDBClusterSnapshot")
     template_fields: Sequence[str] = (*RefreshOperator.template_fields, "snapshot_id")
 
@@ -302,15 +372,23 @@ class DeleteSnapshotOperator(RefreshOperator[RdsHook]):
             raise SafetyError(
                 f"snapshot {snapshot.snapshot_id} is not tagged {OWNER_TAG}={OWNER}; it is not ours to delete"
             )
-        if snapshot.status != "deleting":
-            self.hook.delete_snapshot(snapshot.snapshot_id)
-        return self.wait_until(
-            Wait(
-                waiter="snapshot_deleted",
-                args={"DBClusterSnapshotIdentifier": snapshot.snapshot_id},
-                show="DBClusterSnapshots[].Status",
-                within_s=self.within_s,
-                every_s=15,
-            ),
-            context,
-        )
+        return self.wait_until(delete_step(self.hook, snapshot, self.within_s), context)
+
+
+def delete_step(hook: RdsHook, snapshot: Snapshot, within_s: int) -> Wait:
+    """Ask for the end of a snapshot, unless somebody has.
+
+    :param hook: account of the snapshot.
+    :param snapshot: one of ours.
+    :param within_s: seconds that it may take.
+    :return: what to wait for.
+    """
+    if snapshot.status != "deleting":
+        hook.delete_snapshot(snapshot.snapshot_id)
+    return Wait(
+        waiter="snapshot_deleted",
+        args={"DBClusterSnapshotIdentifier": snapshot.snapshot_id},
+        show="DBClusterSnapshots[].Status",
+        within_s=within_s,
+        every_s=15,
+    )

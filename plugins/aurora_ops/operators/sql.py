@@ -29,7 +29,12 @@ class SqlOperator(ClusterOperator):
     :param tls_ca: file of certificate authorities that the server's certificate is checked against.
     """
 
-    permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusters", "secretsmanager:GetSecretValue")
+    # a master secret under a customer key is decrypted in the caller's name
+    permissions: ClassVar[tuple[str, ...]] = (
+        "rds:DescribeDBClusters",
+        "secretsmanager:GetSecretValue",
+        "kms:Decrypt",
+    )
     template_fields: Sequence[str] = (*ClusterOperator.template_fields, "secret_id")
 
     def __init__(self, *, secret_id: str | None = None, tls_ca: str | None = None, **kwargs: Any) -> None:

@@ -50,8 +50,8 @@ class SetUsersOperator(SqlOperator):
 
     permissions: ClassVar[tuple[str, ...]] = (
         *SqlOperator.permissions,
-        "secretsmanager:DescribeSecret",
         "secretsmanager:PutSecretValue",
+        "kms:GenerateDataKey",
     )
     template_fields: Sequence[str] = (*SqlOperator.template_fields, "run_key", "serving_id", "serving_host")
 

@@ -29,5 +29,10 @@ class Outputs:
     def __init__(self, task: BaseOperator) -> None:
         self.task = task
 
+    @property
+    def all(self) -> Any:
+        """The whole result."""
+        return cast("Any", self.task.output)
+
     def __getitem__(self, key: str) -> Any:
         return cast("Any", self.task.output)[key]

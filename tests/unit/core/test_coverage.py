@@ -81,10 +81,3 @@ def test_every_status_is_explained_and_has_a_place() -> None:
 def test_long_lists_are_cut() -> None:
     assert coverage.listed(["a", "b", "c"], most=2) == "a, b and 1 more"
     assert coverage.listed(["a", "b"], most=2) == "a, b"
-
-
-def test_place_of_the_report_is_safe_for_any_run() -> None:
-    assert coverage.report_prefix("staging", "refresh_staging/manual__2026-11-21T02:00:00+00:00") == (
-        "aurora-ops/staging/manual__2026-11-21T02:00:00+00:00"
-    )
-    assert coverage.report_prefix("staging", "d/a b?#é\\") == "aurora-ops/staging/a_b____"

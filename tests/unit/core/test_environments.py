@@ -8,7 +8,7 @@ import pytest
 import yaml
 from aurora_ops.core import environments
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.settings import RUN_PARAMS
+from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES
 
 from tests.unit.core.samples import RAW, raw, settings
 
@@ -52,6 +52,7 @@ GIVEN = [
     ("old_cluster", "keep", lambda s: s.target.old_cluster),
     ("keep_tables", [], lambda s: s.database.keep_tables),
     ("sensitive_columns", ["shop.a.b"], lambda s: s.database.sensitive_columns),
+    ("approval", True, lambda s: s.approval.required),
 ]
 
 
@@ -69,7 +70,27 @@ def test_unknown_parameter_is_refused_and_told_the_known_ones() -> None:
         environments.resolve(raw(), {"snapshots": "newest"})
     assert raised.value.field == "snapshots"
     assert raised.value.value == "newest"
-    assert str(sorted(RUN_PARAMS)) in raised.value.allowed
+    assert str(sorted([*RUN_PARAMS, *RUN_SWITCHES])) in raised.value.allowed
+
+
+@pytest.mark.parametrize(("value", "on"), [(True, {"dry_run"}), (False, set()), (None, set())])
+def test_a_switch_is_no_setting(value, on) -> None:
+    resolved = environments.resolve(raw(), {"dry_run": value})
+    assert resolved.switches == on
+    assert resolved.settings == environments.resolve(raw()).settings
+
+
+@pytest.mark.parametrize("value", ["true", 1, "no", []])
+def test_a_switch_is_on_or_off(value) -> None:
+    with pytest.raises(ConfigError, match="dry_run"):
+        environments.resolve(raw(), {"dry_run": value})
+
+
+def test_a_person_is_asked_within_the_lease_only() -> None:
+    wrong = {"approval": {"required": True, "within_h": 12}}
+    with pytest.raises(ConfigError, match=r"must be below orchestrator\.lease_h"):
+        environments.resolve({**raw(), **wrong})
+    environments.resolve({**raw(), "approval": {"required": False, "within_h": 12}})
 
 
 def test_unknown_parameter_is_refused_even_if_empty() -> None:
@@ -117,6 +138,12 @@ WRONG = [
     ("database.users", [{"username": "a b", "secret": "s"}], "pattern"),
     ("database.users", [{"username": "a", "secret": "s", "privileges": {"shop": ["GRANT"]}}], "SELECT"),
     ("orchestrator.lease_h", 0, "greater than 0"),
+    ("orchestrator.report_bucket", "Reports", "pattern"),
+    ("orchestrator.report_bucket", "s3://reports", "pattern"),
+    ("orchestrator.metrics_namespace", "AWS/RDS", "namespace of your own"),
+    ("orchestrator.metrics_namespace", "", "pattern"),
+    ("late_after_h", 0, "greater than 0"),
+    ("late_after_h", 200, "less than or equal"),
     ("safety.protected_accounts", [], "at least 1"),
     ("safety.allowed_clusters", [], "at least 1"),
     ("source", None, "valid dictionary"),

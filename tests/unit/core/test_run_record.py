@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aurora_ops.core import run_record
+from aurora_ops.core import announcement, run_record
+from hypothesis import given
+from hypothesis import strategies as st
 
 STARTED = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 ENDED = STARTED + timedelta(minutes=42, seconds=1)
@@ -57,7 +60,7 @@ def test_success() -> None:
     assert record["triggered_by"] == "ann"
     assert record["conf"] == {"readers": 1}
     assert record["plan"] == {"source_snapshot_id": "s", "columns": ["a.b.c"]}
-    assert run_record.subject(record) == "refresh staging succeeded in 2521 s"
+    assert announcement.subject(record) == "refresh staging succeeded in 2521 s"
 
 
 def test_failure_before_the_switch() -> None:
@@ -71,7 +74,7 @@ def test_failure_before_the_switch() -> None:
     assert record["failed_step"] == "mask.prove_mask"
     assert record["cause"] == causes["mask.prove_mask"][:1000]
     assert record["serving"] == "old cluster: it was never touched"
-    assert run_record.subject(record) == "refresh staging failed: mask.prove_mask; serving: old cluster"
+    assert announcement.subject(record) == "refresh staging failed: mask.prove_mask; serving: old cluster"
 
 
 @pytest.mark.parametrize("broken", ["switch.rename_live", "switch.rename_restored", "switch.verify_serving"])
@@ -86,7 +89,7 @@ def test_undo_failed_is_said_loudly() -> None:
     record = build({"switch.rename_restored": "failed", "switch.undo_rename": "failed"})
     assert record["outcome"] == "failed"
     assert record["serving"].startswith("unknown: undoing the switch failed")
-    assert run_record.subject(record).endswith("serving: unknown")
+    assert announcement.subject(record).endswith("serving: unknown")
 
 
 def test_failure_after_the_switch_leaves_the_new_cluster_serving() -> None:
@@ -99,7 +102,7 @@ def test_failed_clean_up_is_a_warning_only() -> None:
     record = build({"clean_up.revoke_share": "failed", "clean_up.delete": "failed"}, causes={"clean_up.delete": "busy"})
     assert record["outcome"] == "succeeded"
     assert record["warnings"] == ["clean_up.delete: busy", "clean_up.revoke_share: failed"]
-    assert run_record.subject(record).endswith(", 2 warnings")
+    assert announcement.subject(record).endswith(", 2 warnings")
 
 
 def test_clean_up_blocked_by_another_clean_up_does_not_fail_the_run() -> None:
@@ -134,10 +137,69 @@ def test_steps_have_their_times_by_kind() -> None:
         "state": "success",
         "started": 10.0,
         "ended": 42.0,
+        "duration_s": 32.0,
         "api_s": 1.5,
         "aws_wait_s": 30.5,
     }
     assert record["steps"]["mask.prove_mask"] == {"state": "success"}
+
+
+def test_warnings_of_results_and_failed_best_effort_steps_are_listed() -> None:
+    results = {
+        "mask.scan": {"warnings": ["a", "b"]},
+        "mask.prove_mask": {"columns": {}},
+        "x": "text",
+        "y": {"warnings": "no list"},
+    }
+    record = build({"clean_up.revoke_share": "failed"}, causes={"clean_up.revoke_share": "busy"}, results=results)
+    assert record["warnings"] == ["clean_up.revoke_share: busy", "mask.scan: a", "mask.scan: b"]
+
+
+@pytest.mark.parametrize(
+    ("step", "cause", "said"),
+    [
+        (
+            "prepare.check",
+            "source.snapshot: 'x' is not allowed; allowed are a and b",
+            "Nothing was changed. Allowed are a and b.",
+        ),
+        (
+            "prepare.check",
+            "2 problems:\n- a; b\n- c; d",
+            "Nothing was changed. Correct what the message names",
+        ),
+        ("mask.prove_mask", "survived; mend the script.", "What serves was not touched. Mend the script."),
+        ("switch.rename_live", "denied", "See what serves now. If it is the old cluster, mend"),
+        ("other.step", "", "What serves was not touched. Mend what the message names"),
+    ],
+)
+def test_remedy(step, cause, said) -> None:
+    assert build({step: "failed"}, causes={step: cause})["remedy"].startswith(said)
+
+
+def test_no_remedy_where_nothing_failed() -> None:
+    assert build()["remedy"] is None
+
+
+class TestFolder:
+    """Where the files of a run lie."""
+
+    def folder(self, run_id: str) -> str:
+        return run_record.folder("staging", STARTED, f"refresh_staging/{run_id}")
+
+    def test_plain_run_id_stands_as_it_is(self) -> None:
+        assert self.folder("event__snap-1") == "aurora-ops/staging/2026/07/01/event__snap-1"
+
+    def test_scheduled_run_id_is_made_safe(self) -> None:
+        found = self.folder("scheduled__2026-07-01T02:00:00+00:00")
+        assert found.startswith("aurora-ops/staging/2026/07/01/scheduled__2026-07-01T02_00_00_00_00-")
+
+    @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
+    def test_any_run_id_stays_in_the_folder_and_meets_no_other(self, one, two) -> None:
+        found = self.folder(one)
+        assert re.fullmatch(r"aurora-ops/staging/2026/07/01/[0-9A-Za-z._-]{1,111}", found)
+        assert not re.fullmatch(r"[.]+", found.rsplit("/", 1)[1])
+        assert (self.folder(two) == found) is (one == two)
 
 
 def test_rpo_is_the_age_of_the_data() -> None:

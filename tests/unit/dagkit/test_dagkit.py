@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from aurora_ops.core.settings import RUN_PARAMS
+from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES
 from aurora_ops.dagkit import environments, paths
 from aurora_ops.dagkit.defaults import DAG_DEFAULTS, TASK_DEFAULTS
 from aurora_ops.dagkit.refresh_params import refresh_params
@@ -108,7 +108,8 @@ class TestForm:
 
     def test_shows_the_files_values(self) -> None:
         form = refresh_params(samples.settings())
-        assert set(form) == set(RUN_PARAMS)
+        assert set(form) == {*RUN_PARAMS, *RUN_SWITCHES}
+        assert "Empty: no." in form["approval"].description
         assert "Empty: newest_or_fresh." in form["snapshot"].description
         assert "Empty: 30." in form["snapshot_max_age_h"].description
         assert "Empty: prod-shop." in form["source_cluster"].description
@@ -135,6 +136,7 @@ class TestForm:
             "old_cluster": "delete",
             "keep_tables": ["shop.a"],
             "sensitive_columns": ["shop.a.b"],
+            "approval": True,
         }
         form = refresh_params(samples.settings())
         for name, value in given.items():

@@ -73,6 +73,38 @@ def test_message_says_the_next_step(code, advice) -> None:
         raise refused(code)
 
 
+ROLE = "arn:aws:sts::222222222222:assumed-role/aurora-ops-destination/Airflow"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "said"),
+    [
+        (
+            "AccessDenied",
+            f"User: {ROLE} is not authorized to perform: rds:StopDBCluster on resource: arn:aws:rds:r:a:cluster:app because ...",
+            "(role aurora-ops-destination lacks rds:StopDBCluster on arn:aws:rds:r:a:cluster:app; deploy",
+        ),
+        (
+            "AccessDeniedException",
+            f"User: {ROLE} is not authorized to perform: kms:ListKeys with an explicit deny in a service control policy",
+            "(role aurora-ops-destination is denied kms:ListKeys; deploy",
+        ),
+        (
+            "AccessDenied",
+            "User: arn:aws:iam::000000000000:user/ops/airflow is not authorized to perform: sts:AssumeRole on resource: arn:r",
+            "(user/ops/airflow lacks sts:AssumeRole on arn:r; deploy",
+        ),
+        ("KMSKeyNotAccessibleFault", "The specified KMS key [k] does not exist", "(grant the connection's role"),
+        ("403", "Forbidden", "(grant the connection's role"),
+    ],
+)
+def test_a_denial_says_who_lacks_what(code, message, said) -> None:
+    with pytest.raises(errors.PermanentError) as raised, aws_errors("rds:stop_db_cluster app"):
+        raise refused(code, message)
+    assert f"rds:stop_db_cluster app: {code}: {message} {said}" in str(raised.value)
+    assert "docs/how-to/iam.md" in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("exc", "kind"),
     [

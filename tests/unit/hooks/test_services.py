@@ -6,6 +6,7 @@ import json
 
 import pytest
 from aurora_ops.core.errors import ConfigError, MissingError, StateError
+from aurora_ops.hooks.metrics import MetricsHook
 from aurora_ops.hooks.network import NetworkHook
 from aurora_ops.hooks.parameters import ParametersHook
 from aurora_ops.hooks.rds import Cluster, RdsHook, as_tag_list
@@ -185,3 +186,28 @@ def test_subject_of_an_announcement_is_one_short_line(aws_session) -> None:
         stub.assert_no_pending_responses()
     with pytest.raises(MissingError):
         hook.require_topic("arn:aws:sns:eu-west-1:123456789012:none")
+
+
+def test_announcement_may_be_another_text_for_each_protocol(aws_session) -> None:
+    hook = TopicsHook("aws_orchestrator", REGION)
+    with Stubber(hook.conn) as stub:
+        given = {
+            "TopicArn": "arn:t",
+            "Subject": "s",
+            "Message": '{"default": "text", "sqs": "{}"}',
+            "MessageStructure": "json",
+            "MessageAttributes": {"outcome": {"DataType": "String", "StringValue": "failed"}},
+        }
+        stub.add_response("publish", {"MessageId": "1"}, given)
+        hook.publish("arn:t", "s", {"default": "text", "sqs": "{}"}, {"outcome": "failed"})
+        stub.assert_no_pending_responses()
+
+
+def test_metrics_are_sent_as_many_a_call_as_aws_takes(aws_session) -> None:
+    hook = MetricsHook("aws_orchestrator", REGION)
+    data = [{"MetricName": "m", "Value": 1.0}] * 1200
+    with Stubber(hook.conn) as stub:
+        for count in (500, 500, 200):
+            stub.add_response("put_metric_data", {}, {"Namespace": "Mine", "MetricData": data[:count]})
+        hook.put("Mine", data)
+        stub.assert_no_pending_responses()

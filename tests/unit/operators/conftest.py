@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import boto3
 import pytest
+from aurora_ops.hooks.runs import RunsHook
 from botocore.client import BaseClient
 
 from tests.unit.operators.fake_rds import READS, FakeRds
+
+AT = {"aws_conn_id": "aws_orchestrator", "region_name": "eu-west-1"}
+TARGET = "refresh#222222222222#staging-shop"
+RUN = {**AT, "table": "runs", "target_key": TARGET}
 
 # Calls of AWS that go by another name in policies.
 ACTIONS = {
@@ -46,3 +53,46 @@ def rds(aws_session: boto3.session.Session, calls: Calls, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     return fake
+
+
+@pytest.fixture
+def home(rds, aws_session, calls):
+    """Table, bucket and topic, with a queue that hears the topic."""
+    aws_session.client("dynamodb").create_table(
+        TableName="runs",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    topic = aws_session.client("sns").create_topic(Name="t")["TopicArn"]
+    sqs = aws_session.client("sqs")
+    queue = sqs.create_queue(QueueName="q")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    aws_session.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    s3 = aws_session.client("s3")
+    s3.create_bucket(Bucket="reports", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    calls.clear()
+
+    class Home:
+        topic_arn = topic
+
+        @staticmethod
+        def heard() -> list[dict]:
+            messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+            return [json.loads(message["Body"]) for message in messages]
+
+        @staticmethod
+        def stored(key: str) -> tuple[str, bytes]:
+            found = s3.get_object(Bucket="reports", Key=key)
+            return found["ContentType"], found["Body"].read()
+
+        @staticmethod
+        def metrics() -> dict[str, list[dict]]:
+            found = aws_session.client("cloudwatch").list_metrics(Namespace="AuroraOps")["Metrics"]
+            return {metric["MetricName"]: metric["Dimensions"] for metric in found}
+
+        @staticmethod
+        def item(sk: str) -> dict | None:
+            return RunsHook("aws_orchestrator", "eu-west-1").find("runs", TARGET, sk)
+
+    return Home

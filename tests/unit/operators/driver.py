@@ -23,9 +23,11 @@ class FakeTaskInstance:
     """XComs and task states of one run."""
 
     map_index = -1
+    try_number = 1
 
     def __init__(self, states: dict[str, Any] | None = None) -> None:
         self.task_id = "task"
+        self.durations: dict[str, float | None] = {}
         self.xcoms: dict[tuple[str, str], Any] = {}
         self.states = states or {}
 
@@ -37,6 +39,9 @@ class FakeTaskInstance:
 
     def get_task_states(self, *, dag_id: str, run_ids: list[str], task_ids: list[str] | None = None) -> dict[str, Any]:
         return {run_ids[0]: {name: s for name, s in self.states.items() if task_ids is None or name in task_ids}}
+
+    def get_task_breadcrumbs(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        return [{"task_id": name, "map_index": -1, "duration": seconds} for name, seconds in self.durations.items()]
 
 
 def context(**changes: Any) -> Any:

@@ -24,7 +24,7 @@ NOT_FOUND = {
     "instance": "DBInstanceNotFound",
     "snapshot": "DBClusterSnapshotNotFoundFault",
 }
-READS = ("Describe", "Get", "List", "Head")
+READS = ("Describe", "Get", "List", "Head", "Query")
 Item = dict[str, Any]
 
 
@@ -84,8 +84,10 @@ class FakeRds:
         """An instance that is there at the start."""
         self.instances[name] = {
             "DBInstanceIdentifier": name,
+            "DBInstanceArn": arn("db", name),
             "DBClusterIdentifier": cluster,
             "DBInstanceStatus": status,
+            "TagList": [],
         }
         members = self.clusters[cluster]["DBClusterMembers"]
         members.append({"DBInstanceIdentifier": name, "IsClusterWriter": not members, "PromotionTier": 1})
@@ -200,10 +202,17 @@ class FakeRds:
         found = self._by_filter(list(self.instances.values()), Filters, {"db-cluster-id": "DBClusterIdentifier"})
         return {"DBInstances": [self._get("instance", item["DBInstanceIdentifier"]) for item in found]}
 
-    def DescribeDBClusterSnapshots(self, DBClusterSnapshotIdentifier=None, DBClusterIdentifier=None, **_):
+    def DescribeDBClusterSnapshots(
+        self, DBClusterSnapshotIdentifier=None, DBClusterIdentifier=None, SnapshotType=None, **_
+    ):
         if DBClusterSnapshotIdentifier:
             return {"DBClusterSnapshots": [self._get("snapshot", DBClusterSnapshotIdentifier)]}
-        found = [item for item in self.snapshots.values() if item["DBClusterIdentifier"] == DBClusterIdentifier]
+        found = [
+            item
+            for item in self.snapshots.values()
+            if DBClusterIdentifier in (None, item["DBClusterIdentifier"])
+            and SnapshotType in (None, item["SnapshotType"])
+        ]
         return {"DBClusterSnapshots": found}
 
     def DescribeDBClusterSnapshotAttributes(self, DBClusterSnapshotIdentifier):
@@ -266,12 +275,14 @@ class FakeRds:
         cluster["VpcSecurityGroups"] = [{"VpcSecurityGroupId": name} for name in given.get("VpcSecurityGroupIds", [])]
         self._finish(cluster, "creating")
 
-    def CreateDBInstance(self, DBInstanceIdentifier, DBClusterIdentifier, **_):
+    def CreateDBInstance(self, DBInstanceIdentifier, DBClusterIdentifier, Tags=(), **_):
         if DBInstanceIdentifier in self.instances:
             self._refuse("DBInstanceAlreadyExists")
         if self._get("cluster", DBClusterIdentifier)["Status"] != "available":
             self._refuse("InvalidDBClusterStateFault")
-        self._finish(self.instance(DBInstanceIdentifier, DBClusterIdentifier), "creating", key="DBInstanceStatus")
+        instance = self.instance(DBInstanceIdentifier, DBClusterIdentifier)
+        instance["TagList"] = list(Tags)
+        self._finish(instance, "creating", key="DBInstanceStatus")
 
     def ModifyDBCluster(self, DBClusterIdentifier, ApplyImmediately, NewDBClusterIdentifier=None, **given):
         cluster = self._get("cluster", DBClusterIdentifier)
@@ -329,7 +340,7 @@ class FakeRds:
 
         def done() -> None:
             self.instances.pop(DBInstanceIdentifier)
-            cluster = self.clusters[instance["DBClusterIdentifier"]]
+            cluster = self.clusters.get(instance["DBClusterIdentifier"], {"DBClusterMembers": []})
             cluster["DBClusterMembers"] = [
                 member
                 for member in cluster["DBClusterMembers"]
@@ -367,10 +378,27 @@ class FakeRds:
         self._get("cluster", DBClusterIdentifier)["AssociatedRoles"].append(role)
         self.after(self.lag, lambda: role.update(Status="ACTIVE"))
 
+    def _by_arn(self, name: str) -> Item:
+        found = [
+            item
+            for items, key in (
+                (self.clusters, "DBClusterArn"),
+                (self.instances, "DBInstanceArn"),
+                (self.snapshots, "DBClusterSnapshotArn"),
+            )
+            for item in items.values()
+            if item[key] == name
+        ]
+        return found[0]
+
     def AddTagsToResource(self, ResourceName, Tags):
-        (cluster,) = [item for item in self.clusters.values() if item["DBClusterArn"] == ResourceName]
+        item = self._by_arn(ResourceName)
         names = {tag["Key"] for tag in Tags}
-        cluster["TagList"] = [tag for tag in cluster["TagList"] if tag["Key"] not in names] + Tags
+        item["TagList"] = [tag for tag in item["TagList"] if tag["Key"] not in names] + Tags
+
+    def RemoveTagsFromResource(self, ResourceName, TagKeys):
+        item = self._by_arn(ResourceName)
+        item["TagList"] = [tag for tag in item["TagList"] if tag["Key"] not in TagKeys]
 
     def DescribeDBSubnetGroups(self, DBSubnetGroupName):
         if DBSubnetGroupName != "staging-db":

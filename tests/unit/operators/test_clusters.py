@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
+from aurora_ops.core import ownership
 from aurora_ops.core.errors import (
     BusyError,
     ConfigError,
@@ -76,7 +79,17 @@ class TestRestore:
         assert asked["EnableCloudwatchLogsExports"] == ["audit"]
         assert asked["EngineVersion"] == "8.0.mysql_aurora.3.08.2"
         assert "ServerlessV2ScalingConfiguration" not in asked
-        assert tags(rds.clusters["app"]) == {"environment": "staging", "refresh": "true", "aurora-ops:run": RUN}
+        assert tags(rds.clusters["app"]) == {
+            "environment": "staging",
+            "refresh": "true",
+            "aurora-ops:owner": "aurora-ops",
+            "aurora-ops:run": RUN,
+        }
+
+    def test_is_marked_with_its_expiry(self, rds, restore) -> None:
+        drive(restore(expires_h=24))
+        left = ownership.parse_expiry(tags(rds.clusters["app"])["aurora-ops:expires"]) - datetime.now(UTC)
+        assert timedelta(hours=23.9) < left <= timedelta(hours=24)
 
     def test_serverless(self, rds, restore) -> None:
         drive(restore(serverless={"min_acu": 0.5, "max_acu": 4.0}))
@@ -127,9 +140,16 @@ class TestInstances:
         ((_, asked),) = rds.mutations
         assert asked["PubliclyAccessible"] is False
         assert asked["DBInstanceClass"] == "db.r6g.large"
-        assert tags({"TagList": asked["Tags"]}) == {"k": "v", "refresh": "true"}
+        assert tags({"TagList": asked["Tags"]}) == {"k": "v", "refresh": "true", "aurora-ops:owner": "aurora-ops"}
         assert drive(create) == {"cluster_id": "app", "instance_ids": ["app-1"]}
         assert len(rds.mutations) == 1
+
+    def test_are_marked_with_run_and_expiry(self, rds, make) -> None:
+        rds.cluster("app")
+        drive(make(CreateInstancesOperator, instance_class="c", run_key=RUN, expires_h=24))
+        marks = tags({"TagList": rds.mutations[0][1]["Tags"]})
+        assert marks["aurora-ops:run"] == RUN
+        assert ownership.parse_expiry(marks["aurora-ops:expires"]) > datetime.now(UTC) + timedelta(hours=23)
 
     def test_readers_follow_and_count_may_be_rendered_text(self, rds, make) -> None:
         rds.cluster("app", instances=1)
@@ -366,6 +386,21 @@ class TestRetire:
     def test_kept(self, rds, retire) -> None:
         assert drive(retire("keep")) == {"cluster_id": "app", "status": "kept"}
         assert rds.mutations == []
+
+    @pytest.mark.parametrize("policy", ["keep", "stop"])
+    def test_kept_for_days_is_marked_once(self, rds, retire, policy) -> None:
+        drive(retire(policy, kept_days=3))
+        marks = tags(rds.clusters["app"])
+        assert (marks["aurora-ops:owner"], marks["aurora-ops:retired"]) == ("aurora-ops", RUN)
+        left = ownership.parse_expiry(marks["aurora-ops:expires"]) - datetime.now(UTC)
+        assert timedelta(days=2.9) < left <= timedelta(days=3)
+        drive(retire(policy, kept_days=3))
+        assert rds.names("AddTagsToResource") == 1
+
+    def test_kept_for_good_loses_an_expiry_of_earlier_days(self, rds, make, retire) -> None:
+        rds.cluster("app", instances=1, tags={"aurora-ops:expires": "2020-01-01T00:00:00+00:00"})
+        drive(retire("keep"))
+        assert tags(rds.clusters["app"]) == {"refresh": "true"}
 
     def test_stopped_once(self, rds, retire) -> None:
         stop = retire("stop")

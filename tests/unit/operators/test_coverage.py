@@ -99,7 +99,7 @@ def test_report_is_written_for_machines_and_people(home, calls) -> None:
     calls.clear()
     url = report(AFTER, report_bucket="reports")["report"]
     assert set(calls) == set(ReportCoverageOperator.permissions)
-    assert url == "s3://reports/aurora-ops/staging/manual__1/coverage.json"
+    assert url == "s3://reports/aurora-ops/staging/2026/07/01/manual__1/coverage.json"
     key = url.removeprefix("s3://reports/")
     written = json.loads(home.get_object(Bucket="reports", Key=key)["Body"].read())
     assert [c["column"] for c in written["coverage"] if c["new"]] == ["s.t.c", "s.t.d"]

@@ -5,19 +5,26 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 import yaml
+from airflow.sdk.exceptions import AirflowSkipException
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError
+from aurora_ops.core.mask_plan import ColumnFacts, IndexFacts, KeyPart, TableFacts
+from aurora_ops.core.tables import Table
 from aurora_ops.hooks.base import AwsHook
-from aurora_ops.operators import prepare
-from aurora_ops.operators.prepare import CheckRefreshOperator, guards
+from aurora_ops.operators import prepare_checks
+from aurora_ops.operators.prepare import CheckRefreshOperator
+from aurora_ops.operators.prepare_checks import guards
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from devstack.settings import REPO
 from tests.unit.core import samples
 from tests.unit.operators.conftest import ACTIONS
 from tests.unit.operators.driver import context, drive
@@ -27,6 +34,14 @@ KNOWN_TABLES = [("shop", "feature_flags"), ("shop", "customers")]
 KNOWN_COLUMNS = {"customers": ["id", "email"]}
 
 
+FACTS = [
+    TableFacts(
+        Table("shop", "customers"),
+        rows=50_000,
+        columns=(ColumnFacts("id", "int", nullable=False), ColumnFacts("email", "varchar", length=190)),
+        indexes=(IndexFacts("PRIMARY", unique=True, parts=(KeyPart("id"),)),),
+    )
+]
 KEY, DEFAULT_KEY, VPC = "arn:aws:kms:key/shop", "arn:aws:kms:key/default", "vpc-1"
 GROUPS = {"isolated": "sg-isolated", "serving": "sg-serving"}
 SECRET = json.dumps({"username": "u", "password": "hunter2"})
@@ -40,6 +55,7 @@ class Reads:
 
     def __init__(self) -> None:
         self.disabled = False
+        self.records: list[dict[str, str]] = []
 
     def absent(self, code: str):
         raise ClientError({"Error": {"Code": code, "Message": "there is none"}}, "read")
@@ -65,6 +81,10 @@ class Reads:
         status = {"Table": {"TableStatus": "ACTIVE"}}
         return status if TableName == "aurora-ops-runs" else self.absent("ResourceNotFoundException")
 
+    def Query(self, TableName, ExpressionAttributeValues, **_):
+        assert ExpressionAttributeValues[":pk"] == {"S": "refresh#222222222222#staging-shop"}
+        return {"Items": [{name: {"S": value} for name, value in record.items()} for record in self.records]}
+
     def GetTopicAttributes(self, TopicArn):
         return self.absent("NotFoundException")
 
@@ -81,6 +101,7 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
         (sql / purpose / "shop").mkdir(parents=True)
         (sql / purpose / "shop" / "010.sql").write_text("SELECT 1;")
     (sql / "masking" / "shop" / "columns.yaml").write_text("customers: {email: email}")
+    shutil.copy(REPO / "include" / "prices.yaml", tmp_path)
 
     world = SimpleNamespace(
         rds=rds, key=key, groups=GROUPS, reads=reads, sql=sql,
@@ -123,18 +144,21 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
         world.asking = self.aws_conn_id
         require(self, account_id)
 
-    monkeypatch.setattr(prepare, "MySqlHook", Sql)
+    monkeypatch.setattr(prepare_checks, "MySqlHook", Sql)
+    monkeypatch.setattr(prepare_checks, "read_table_facts", lambda _, schemas: FACTS if schemas == ["shop"] else [])
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     monkeypatch.setattr(AwsHook, "require_account", require_account)
     calls.clear()
     yield world
     assert calls.mutating == []
-    assert set(calls) <= set(CheckRefreshOperator.permissions)
+    needed = [*CheckRefreshOperator.permissions, *sum(CheckRefreshOperator.permissions_elsewhere.values(), ())]
+    assert set(calls) <= {"sts:GetCallerIdentity", *needed}
 
 
-def check(world, conf=None, params=None, **dag_run):
+def check(world, conf=None, params=None, ctx=None, **dag_run):
     world.path.write_text(yaml.safe_dump(world.raw))
-    ctx = context(params=params or {})
+    ctx = ctx or context()
+    ctx["params"] = params or {}
     vars(ctx["dag_run"]).update(conf=conf, **dag_run)
     operator = lambda: CheckRefreshOperator(  # noqa: E731
         task_id="check",
@@ -191,6 +215,49 @@ def test_run_without_logical_date(world) -> None:
 def test_form_and_conf_are_laid_over_the_file(world) -> None:
     plan = check(world, conf={"old_cluster": "keep"}, params={"readers": 4, "old_cluster": None, "snapshot": None})
     assert (plan["readers"], plan["old_cluster_policy"]) == (4, "keep")
+
+
+class TestPlanText:
+    """The whole plan is left as text; a dry run ends with it."""
+
+    def text(self, world, conf=None):
+        ctx = context()
+        with suppress(AirflowSkipException):
+            check(world, conf, ctx=ctx)
+        return ctx["ti"].xcoms["check", "plan"]
+
+    def test_is_left_by_every_run(self, world) -> None:
+        text = self.text(world)
+        assert "`newest`, 1.0 h old: the newest, and at most 30 h old" in text
+        assert "`staging-shop` is renamed `staging-shop-old`" in text
+        assert "hunter2" not in text
+
+    def test_dry_run_ends_with_it(self, world) -> None:
+        with pytest.raises(AirflowSkipException, match="nothing is changed"):
+            check(world, {"dry_run": True})
+        assert self.text(world, {"dry_run": True}) == self.text(world)
+
+    def test_dry_run_that_is_off_is_none(self, world) -> None:
+        assert check(world, {"dry_run": False}) == check(world)
+
+    def test_what_is_wrong_fails_a_dry_run(self, world) -> None:
+        refused(world, ConfigError, "dry_run: 'yes'", "true or false", conf={"dry_run": "yes"})
+
+    def test_tables_with_their_technique(self, world) -> None:
+        text = self.text(world)
+        assert "Rows as staging-shop estimates them" in text
+        assert "| `shop.customers` | rebuild | 50,000 |" in text
+
+    def test_names_what_an_earlier_run_left(self, world) -> None:
+        world.rds.cluster("staging-shop-restore")
+        assert "cluster `staging-shop-restore`, left by an earlier run" in self.text(world)
+
+    def test_expects_what_the_last_runs_took(self, world) -> None:
+        world.reads.records = [
+            {"outcome": outcome, "rto_s": took}
+            for outcome, took in (("succeeded", "3000"), ("failed", "9"), ("succeeded", "3600"), ("succeeded", "4200"))
+        ]
+        assert "60 min, the median of the last 3" in self.text(world)
 
 
 class TestBeforeAnyCall:
@@ -280,6 +347,7 @@ WRONG = [
      ["database.users.secret: 'none'"]),
     ("bucket is absent", without("database", "keep_bucket", "no-such-bucket"), MissingError, ["no-such-bucket"]),
     ("table of runs is absent", without("orchestrator", "runs_table", "none"), MissingError, ["none"]),
+    ("report bucket is absent", without("orchestrator", "report_bucket", "no-reports"), MissingError, ["no-reports"]),
     ("topic is absent", without("orchestrator", "topic_arn", "arn:aws:sns:eu-west-1:000000000000:none"), MissingError, ["none"]),
     ("table to keep is unknown", without("database", "keep_tables", ["shop.flags"]), ConfigError,
      ["database.keep_tables: 'shop.flags'", "['customers', 'feature_flags']"]),
@@ -328,6 +396,13 @@ class TestSnapshot:
         newest["SnapshotType"] = "manual"
         world.rds.shares[newest["DBClusterSnapshotIdentifier"]] = {"222222222222"}
         assert check(world)["snapshot_was_shared"] is True
+
+    def test_a_share_that_a_dead_run_left_is_not_somebodys(self, world) -> None:
+        newest = world.rds.snapshots["newest"]
+        newest["SnapshotType"] = "manual"
+        newest["TagList"] = [{"Key": "aurora-ops:share-run:222222222222", "Value": "refresh_staging/dead"}]
+        world.rds.shares[newest["DBClusterSnapshotIdentifier"]] = {"222222222222"}
+        assert check(world)["snapshot_was_shared"] is False, "so this run ends it"
 
     def test_automated_one_is_rekeyed_under_its_own_key(self, world) -> None:
         world.rds.snapshots["newest"]["SnapshotType"] = "automated"

@@ -1,53 +1,16 @@
-"""The lock of a target, the record of a run, its announcement, and publishing where the database is."""
+"""The lock of a target, and publishing where the database is."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException
 from aurora_ops.core.errors import BusyError, MissingError, PermanentError
-from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.operators.publish import PublishClusterOperator
-from aurora_ops.operators.runs import RecordRunOperator, ReleaseLockOperator, TakeLockOperator
+from aurora_ops.operators.runs import ReleaseLockOperator, TakeLockOperator
 
-from tests.unit.operators.driver import FakeTaskInstance, context, drive
-
-AT = {"aws_conn_id": "aws_orchestrator", "region_name": "eu-west-1"}
-TARGET = "refresh#222222222222#staging-shop"
-RUN = {**AT, "table": "runs", "target_key": TARGET}
-
-
-@pytest.fixture
-def home(rds, aws_session, calls):
-    """Table and topic, with a queue that hears the topic."""
-    aws_session.client("dynamodb").create_table(
-        TableName="runs",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    topic = aws_session.client("sns").create_topic(Name="t")["TopicArn"]
-    sqs = aws_session.client("sqs")
-    queue = sqs.create_queue(QueueName="q")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    aws_session.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    calls.clear()
-
-    class Home:
-        topic_arn = topic
-
-        @staticmethod
-        def heard() -> list[dict]:
-            messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-            return [json.loads(message["Body"]) for message in messages]
-
-        @staticmethod
-        def item(sk: str) -> dict | None:
-            return RunsHook("aws_orchestrator", "eu-west-1").find("runs", TARGET, sk)
-
-    return Home
+from tests.unit.operators.conftest import AT, RUN, TARGET
+from tests.unit.operators.driver import context, drive
 
 
 def run_of(run_id: str):
@@ -106,100 +69,6 @@ class TestLock:
             drive(lambda: self.take(table="none"))
 
 
-class TestRecord:
-    """Always written, always announced."""
-
-    def record(self, home, **given):
-        return lambda: RecordRunOperator(
-            task_id="record.record_run",
-            **{
-                **RUN,
-                "topic_arn": home.topic_arn,
-                "environment": "staging",
-                "plan_task": "prepare.check",
-                "snapshot_task": "source.take_snapshot",
-                "best_effort": ("clean_up.",),
-                "compensation": ("switch.undo_rename",),
-                "keep_days": 1,
-                **given,
-            },
-        )
-
-    @pytest.fixture
-    def finished(self):
-        states = {
-            "prepare.check": "success",
-            "source.take_snapshot": "success",
-            "publish.publish_cluster": "success",
-            "switch.undo_rename": "skipped",
-            "clean_up.revoke_share": "failed",
-            "record.record_run": "running",
-            "record.release_lock": None,
-        }
-        ctx = context(ti=FakeTaskInstance(states))
-        ctx["ti"].xcoms |= {
-            ("prepare.check", "return_value"): {"run_key": "k", "snapshot_created_at": None, "tags": {"a": "b"}},
-            ("source.take_snapshot", "return_value"): {"created_at": "2026-07-01T00:00:00+00:00"},
-            ("clean_up.revoke_share", "error"): "throttled",
-            ("prepare.check", "timing"): {"spans": [{"kind": "api", "what": "x", "start": 1.0, "end": 2.5}]},
-        }
-        return ctx
-
-    def test_success(self, home, finished, calls) -> None:
-        result = drive(self.record(home), finished)
-        assert result["outcome"] == "succeeded"
-        assert result["warnings"] == ["clean_up.revoke_share: throttled"]
-        item = home.item(result["sk"])
-        assert item["run"] == "refresh_staging/manual__1"
-        assert item["triggered_by"] == "ann"
-        assert item["rpo_s"] > 0
-        assert float(item["steps"]["prepare.check"]["api_s"]) == 1.5
-        assert "record.record_run" not in item["steps"]
-        (heard,) = home.heard()
-        assert heard["Subject"].startswith("refresh staging succeeded in ")
-        assert heard["Subject"].endswith("1 warnings")
-        assert json.loads(heard["Message"])["outcome"] == "succeeded"
-        assert set(calls) - {"sqs:ReceiveMessage", "dynamodb:GetItem"} <= set(RecordRunOperator.permissions)
-
-    def test_failure_is_announced_with_step_and_what_serves(self, home, finished) -> None:
-        finished["ti"].states |= {"switch.rename_restored": "failed", "switch.undo_rename": "success"}
-        result = drive(self.record(home), finished)
-        assert result["outcome"] == "failed"
-        assert home.heard()[0]["Subject"] == "refresh staging failed: switch.rename_restored; serving: old cluster"
-
-    def test_twice_writes_one_item(self, home, finished) -> None:
-        first = drive(self.record(home), finished)
-        assert drive(self.record(home), finished)["sk"] == first["sk"]
-
-    def test_announced_even_if_the_table_is_gone(self, home, finished) -> None:
-        with pytest.raises(MissingError):
-            drive(self.record(home, table="none"), finished)
-        assert len(home.heard()) == 1
-
-    def test_no_topic(self, home, finished, calls) -> None:
-        drive(self.record(home, topic_arn=None), finished)
-        assert "sns:Publish" not in calls
-
-    def test_check_that_refused_what_a_person_typed_touches_nothing(self, home, finished, calls) -> None:
-        finished["ti"].states["prepare.check"] = "failed"
-        with pytest.raises(AirflowSkipException, match="nothing to record"):
-            drive(self.record(home), finished)
-        assert calls == []
-
-    def test_check_that_refused_a_nightly_run_is_recorded(self, home, finished) -> None:
-        finished["ti"].states["prepare.check"] = "failed"
-        finished["ti"].xcoms.pop(("prepare.check", "return_value"))
-        finished["ti"].xcoms["prepare.check", "error"] = "the snapshot is too old"
-        finished["dag_run"].run_type = "scheduled"
-        result = drive(self.record(home, target_key=None), finished)
-        assert (result["outcome"], result["pk"]) == ("failed", "refresh#staging")
-        assert json.loads(home.heard()[0]["Message"])["cause"] == "the snapshot is too old"
-
-    def test_run_without_logical_date_or_start(self, home, finished) -> None:
-        finished["dag_run"].logical_date = finished["dag_run"].start_date = None
-        assert drive(self.record(home), finished)["sk"].startswith("run#2026-07-01T02:00:00+00:00#")
-
-
 class TestPublish:
     """Where the database is."""
 
@@ -223,6 +92,16 @@ class TestPublish:
         assert parameter["Value"] == "app.cluster-x.rds"
         tags = {tag["Key"]: tag["Value"] for tag in rds.clusters["app"]["TagList"]}
         assert tags == {"refresh": "true", "aurora-ops:published": "k", "aurora-ops:snapshot": "s"}
+
+    def test_is_temporary_no_more(self, rds, publish) -> None:
+        expiry = {"Key": "aurora-ops:expires", "Value": "2020-01-01T00:00:00+00:00"}
+        rds.clusters["app"]["TagList"].append(expiry)
+        rds.instance("app-1", "app")["TagList"].append(expiry)
+        drive(publish())
+        drive(publish())
+        for item in (rds.clusters["app"], rds.instances["app-1"]):
+            assert "aurora-ops:expires" not in {tag["Key"] for tag in item["TagList"]}
+        assert rds.names("RemoveTagsFromResource") == 2
 
     def test_moved_endpoint_is_written(self, rds, publish, aws_session) -> None:
         drive(publish())

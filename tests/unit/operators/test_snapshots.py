@@ -293,6 +293,23 @@ class TestShare:
         assert rds.shares["s"] == {OTHER}
         assert self.grants(aws_session, key) == []
 
+    def marks(self, rds) -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in rds.snapshots["s"]["TagList"]}
+
+    def test_somebody_elses_is_marked_while_it_is_shared(self, rds, permissions, revoke) -> None:
+        rds.snapshot("s", StorageEncrypted=False, TagList=[])
+        given = {"snapshot_id": "s", "account_id": OTHER, "grantee_arn": ROLE, "expires_h": 24}
+        drive(maker(permissions, ShareSnapshotOperator, **given, run_key="dag/dead"))
+        assert set(self.marks(rds)) == {f"aurora-ops:share-{what}:{OTHER}" for what in ("run", "expires")}
+        drive(maker(permissions, ShareSnapshotOperator, **given, run_key="dag/next"))
+        assert self.marks(rds)[f"aurora-ops:share-run:{OTHER}"] == "dag/next", "a dead run's share is taken over"
+        assert [name for name, _ in rds.mutations] == [
+            "AddTagsToResource", "ModifyDBClusterSnapshotAttribute", "AddTagsToResource",
+        ]  # fmt: skip
+        drive(revoke)
+        assert self.marks(rds) == {}
+        assert rds.shares["s"] == set()
+
     def test_missing_one(self, rds, share, revoke) -> None:
         with pytest.raises(MissingError, match="no snapshot s behind aws_source"):
             drive(share)

@@ -26,6 +26,7 @@ class Masked(NamedTuple):
     users: SetUsersOperator
     load: LoadTablesOperator
     verified: VerifyDatabaseOperator
+    results: dict[str, Any]
 
 
 def folders(sql_folder: Path, purpose: str, settings: Environment) -> list[str]:
@@ -82,6 +83,7 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         covered=Outputs(scan)["coverage"],
         undecided=database.scan.undecided,
         environment=settings.environment,
+        report_bucket=settings.orchestrator.report_bucket,
         aws_conn_id=settings.orchestrator.aws_conn_id,
         region_name=settings.orchestrator.region,
         table=settings.orchestrator.runs_table,
@@ -120,4 +122,5 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
     )
     fingerprint >> mask >> prove >> scan >> rotate >> set_users >> load >> verify
     scan >> coverage >> verify
-    return Masked(dump, fingerprint, scan, set_users, load, verify)
+    results = {"proved": Outputs(prove).all, "scanned": Outputs(scan).all, "verified": Outputs(verify).all}
+    return Masked(dump, fingerprint, scan, set_users, load, verify, results)

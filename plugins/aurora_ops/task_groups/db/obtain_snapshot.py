@@ -28,12 +28,13 @@ def obtain_snapshot(settings: Environment, plan: Outputs) -> Obtained:
     source, target = settings.source, settings.target
     at_source: dict[str, Any] = {"aws_conn_id": source.aws_conn_id, "region_name": source.region}
     at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+    made: dict[str, Any] = {"run_key": plan["run_key"], "expires_h": settings.expires_h}
 
     take = EnsureSnapshotOperator(
         task_id="take_snapshot",
         cluster_id=plan["source_cluster"],
         snapshot_id=plan["source_snapshot_id"],
-        tags={"aurora-ops:run": plan["run_key"]},
+        **made,
         **at_source,
     )
     rekey = CopySnapshotOperator(
@@ -42,7 +43,7 @@ def obtain_snapshot(settings: Environment, plan: Outputs) -> Obtained:
         snapshot_id=plan["rekeyed_snapshot_id"],
         kms_key_id=plan["rekey_key_arn"],
         only_if_unshareable=True,
-        tags={"aurora-ops:run": plan["run_key"]},
+        **made,
         **at_source,
     )
     share = ShareSnapshotOperator(
@@ -50,6 +51,7 @@ def obtain_snapshot(settings: Environment, plan: Outputs) -> Obtained:
         snapshot_id=Outputs(rekey)["snapshot_id"],
         account_id=target.account_id,
         grantee_arn=target.role_arn,
+        **made,
         **at_source,
     )
     visible = SharedSnapshotSensor(
@@ -61,7 +63,7 @@ def obtain_snapshot(settings: Environment, plan: Outputs) -> Obtained:
         snapshot_id=plan["copy_snapshot_id"],
         kms_key_id=plan["target_key_arn"],
         source_region=source.region,
-        tags={"aurora-ops:run": plan["run_key"]},
+        **made,
         **at_target,
     )
     take >> rekey >> share >> visible >> copy

@@ -29,6 +29,7 @@ def restore_database(settings: Environment, plan: Outputs, snapshot_id: Any) -> 
     """
     target = settings.target
     at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+    made: dict[str, Any] = {"run_key": plan["run_key"], "tags": plan["tags"], "expires_h": settings.expires_h}
     cluster_id = plan["temporary_cluster"]
     serverless = target.instances.serverless
 
@@ -36,7 +37,6 @@ def restore_database(settings: Environment, plan: Outputs, snapshot_id: Any) -> 
         task_id="restore_cluster",
         cluster_id=cluster_id,
         snapshot=snapshot_id,
-        run_key=plan["run_key"],
         kms_key_arn=plan["target_key_arn"],
         subnet_group=target.subnet_group,
         security_groups=plan["isolation_security_groups"],
@@ -44,14 +44,14 @@ def restore_database(settings: Environment, plan: Outputs, snapshot_id: Any) -> 
         serverless=serverless.model_dump() if serverless else None,
         backup_retention_days=target.backup_retention_days,
         log_exports=list(target.log_exports),
-        tags=plan["tags"],
+        **made,
         **at_target,
     )
     writer = CreateInstancesOperator(
         task_id="create_writer",
         cluster_id=cluster_id,
         instance_class=plan["instance_class"],
-        tags=plan["tags"],
+        **made,
         **at_target,
     )
     credentials = ManageMasterSecretOperator(
@@ -69,7 +69,7 @@ def restore_database(settings: Environment, plan: Outputs, snapshot_id: Any) -> 
         instance_class=plan["instance_class"],
         first=2,
         count=plan["readers"],
-        tags=plan["tags"],
+        **made,
         **at_target,
     )
     cluster >> writer >> credentials >> [role, readers]

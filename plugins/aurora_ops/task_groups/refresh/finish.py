@@ -10,7 +10,8 @@ from aurora_ops.core.settings import Environment
 from aurora_ops.operators.cluster_removal import DeleteClusterOperator, RetireClusterOperator
 from aurora_ops.operators.coverage import RememberColumnsOperator
 from aurora_ops.operators.publish import PublishClusterOperator
-from aurora_ops.operators.runs import RecordRunOperator, ReleaseLockOperator
+from aurora_ops.operators.record import RecordRunOperator
+from aurora_ops.operators.runs import ReleaseLockOperator
 from aurora_ops.operators.snapshots import DeleteSnapshotOperator, RevokeShareOperator
 from aurora_ops.operators.tables import DeleteObjectsOperator
 from aurora_ops.task_groups.typed import Outputs, group
@@ -72,6 +73,7 @@ def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any, cove
         policy=plan["old_cluster_policy"],
         successor_id=plan["target_cluster"],
         published_run=plan["run_key"],
+        kept_days=target.old_cluster_kept_days,
         **at_target,
     )
     revoke = RevokeShareOperator(
@@ -145,6 +147,8 @@ def record(settings: Environment, plan: Outputs) -> tuple[RecordRunOperator, Rel
         best_effort=BEST_EFFORT,
         compensation=COMPENSATION,
         keep_days=orchestrator.records_kept_days,
+        report_bucket=orchestrator.report_bucket,
+        metrics_namespace=orchestrator.metrics_namespace,
         **at_home,
     )
     release = ReleaseLockOperator(task_id="release_lock", **at_home)

@@ -11,9 +11,3 @@ from aurora_ops.task_groups.typed import group
 def files() -> EmptyOperator:
     """Hold the place of the file systems, which are refreshed beside the database."""
     return EmptyOperator(task_id="restore_file_systems")
-
-
-@group("approve")
-def approve() -> EmptyOperator:
-    """Hold the place of the person who may say no before anything that serves changes."""
-    return EmptyOperator(task_id="approve_switch")

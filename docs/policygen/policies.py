@@ -1,0 +1,168 @@
+"""IAM policies of an environment: ``include/iam/<environment>/*.json``."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aurora_ops.core.settings import Environment
+
+from policygen.errors import GenerationError
+from policygen.needs import Needs
+from policygen.scopes import SCOPES, Scope
+from policygen.values import ROLE_NAMES, Values, of_environment
+
+FILES = {"orchestrator": "orchestrator", "source": "source", "target": "destination"}
+PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+VERSION = "2012-10-17"
+KEY_ARN = "arn:${Partition}:kms:${Region}:${Account}:key/"
+Document = dict[str, Any]
+
+
+def role_policy(place: str, needs: Needs, values: Values) -> Document:
+    """Write the policy of a role.
+
+    :param place: whose account it is for.
+    :param needs: actions that operators declare.
+    :param values: what placeholders stand for.
+    :raises GenerationError: an action has no statement.
+    """
+    wanted = needs[place]
+    if missing := sorted(set(wanted) - {action for scope in SCOPES[place] for action in scope.actions}):
+        users = ", ".join(sorted({operator for action in missing for operator in wanted[action]}))
+        raise GenerationError(
+            f"{users} needs {', '.join(missing)} in the account of {place}: say on which resources, in docs/policygen/scopes.py"
+        )
+    found = [
+        statement
+        for scope in SCOPES[place]
+        if (actions := [action for action in scope.actions if action in wanted])
+        for statement in statements(scope, actions, values)
+    ]
+    return {"Version": VERSION, "Statement": found}
+
+
+def statements(scope: Scope, actions: list[str], values: Values) -> list[Document]:
+    """Write the statement of a scope; two where some keys are known by alias and some by ARN; none without values."""
+    condition = {
+        operator: {key: filled_value(value, values) for key, value in tests.items()}
+        for operator, tests in scope.condition.items()
+    }
+    if any(value in ([], "") for tests in condition.values() for value in tests.values()):
+        return []
+    if not scope.keys:
+        return _statement(scope.sid, actions, filled(scope.resources, values), condition)
+    names = list(dict.fromkeys(_key_name(name) for setting in scope.keys for name in values[setting]))
+    aliases = [name for name in names if name.startswith(("alias/", "${"))]
+    arns = [name if name.startswith("arn:") else KEY_ARN + name for name in names if name not in aliases]
+    # An alias is no resource of a policy; a key is known by its aliases through a condition.
+    by_alias = {**condition, "ForAnyValue:StringEquals": {"kms:ResourceAliases": aliases}}
+    return [
+        *(_statement(scope.sid, actions, filled([KEY_ARN + "*"], values), by_alias) if aliases else []),
+        *_statement(f"{scope.sid}ByArn", actions, filled(arns, values), condition),
+    ]
+
+
+def _key_name(name: str) -> str:
+    """Reduce the ARN of an alias to the alias."""
+    return name[name.index(":alias/") + 1 :] if ":alias/" in name else name
+
+
+def _statement(sid: str, actions: list[str], resources: list[str], condition: Mapping[str, Any]) -> list[Document]:
+    if not resources:
+        return []
+    statement: Document = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": resources}
+    return [{**statement, "Condition": dict(condition)} if condition else statement]
+
+
+def filled(templates: tuple[str, ...] | list[str], values: Values) -> list[str]:
+    """Fill placeholders in; every combination of their values, none for a placeholder without a value."""
+    found = []
+    for template in templates:
+        names = list(dict.fromkeys(PLACEHOLDER.findall(template)))
+        for chosen in itertools.product(*(values[name] for name in names)):
+            given = dict(zip(names, chosen, strict=True))
+            found.append(PLACEHOLDER.sub(lambda match, given=given: given[match[1]], template))  # type: ignore[misc]
+    return list(dict.fromkeys(found))
+
+
+def filled_value(value: str | list[str], values: Values) -> str | list[str]:
+    """Fill in the value of a condition; one stays one."""
+    if isinstance(value, list):
+        return filled(value, values)
+    several = filled([value], values)
+    return several[0] if len(several) == 1 else several
+
+
+def trust_policy() -> Document:
+    """Write the trust of every role: one principal, and only with the ExternalId. Both are filled in when it is deployed."""
+    return {
+        "Version": VERSION,
+        "Statement": [
+            {
+                "Sid": "Airflow",
+                "Effect": "Allow",
+                "Principal": {"AWS": "${TrustedPrincipalArn}"},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"sts:ExternalId": "${ExternalId}"}},
+            }
+        ],
+    }
+
+
+def worker_policy(settings: Environment) -> Document:
+    """Write the policy of the identity that Airflow's workers and triggerer run as: it may become each role, nothing else."""
+    roles = [
+        f"arn:aws:iam::{settings.orchestrator.account_id}:role/{ROLE_NAMES['orchestrator']}",
+        f"arn:aws:iam::{settings.source.account_id}:role/{ROLE_NAMES['source']}",
+        settings.target.role_arn,
+    ]
+    statement = {"Sid": "BecomeRoles", "Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": roles}
+    return {"Version": VERSION, "Statement": [statement]}
+
+
+def key_policy(place: str, policy: Document, role_arn: str) -> Document:
+    """Write the statements that a key's policy needs, where it does not leave that to IAM as KMS's default does.
+
+    :param policy: the role's own policy, whose statements on keys of the account are said here from the key's side.
+    """
+    found = []
+    for statement in policy["Statement"]:
+        actions = [action for action in statement["Action"] if action.startswith("kms:")]
+        account = role_arn.split(":")[4]
+        if not actions or not any(f":{account}:key/" in resource for resource in statement["Resource"]):
+            continue
+        condition = {
+            operator: tests
+            for operator, tests in statement.get("Condition", {}).items()
+            if "kms:ResourceAliases" not in tests
+        }
+        found.append(
+            {
+                "Sid": statement["Sid"],
+                "Effect": "Allow",
+                "Principal": {"AWS": role_arn},
+                "Action": actions,
+                "Resource": "*",
+                **({"Condition": condition} if condition else {}),
+            }
+        )
+    return {"Version": VERSION, "Id": f"aurora-ops-{place}", "Statement": found}
+
+
+def files(settings: Environment, needs: Needs) -> dict[str, Document]:
+    """Write every policy of an environment: file name to document."""
+    role_arns = {
+        "source": f"arn:aws:iam::{settings.source.account_id}:role/{ROLE_NAMES['source']}",
+        "target": settings.target.role_arn,
+    }
+    found = {"worker.json": worker_policy(settings)}
+    for place, name in FILES.items():
+        policy = role_policy(place, needs, of_environment(settings, place))
+        found[f"{name}.json"] = policy
+        found[f"trust-{name}.json"] = trust_policy()
+        if place in role_arns:
+            found[f"key-{name}.json"] = key_policy(name, policy, role_arns[place])
+    return found

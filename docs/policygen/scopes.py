@@ -1,0 +1,294 @@
+"""Where each action is allowed: statements, narrowed to names and tags as far as AWS supports it.
+
+An action is in a policy because an operator declares it; what is written here is only on which resources and under which
+conditions. ``${...}`` are values of the settings, or parameters of a CloudFormation template; a statement with one that has
+no value is left out. Resource types and condition keys as in the Service Authorization Reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aurora_ops.core.ownership import OWNER, OWNER_TAG
+from aurora_ops.core.safety import REFRESH_TAG
+from aurora_ops.hooks.kms import SNAPSHOT_OPERATIONS
+
+Condition = Mapping[str, Mapping[str, str | list[str]]]
+
+RDS, OWN = "arn:${Partition}:rds:${Region}:${Account}", "${Region}:${Account}"
+ABROAD = "arn:${Partition}:rds:${SourceRegion}:${SourceAccount}"
+SECRET = f"arn:${{Partition}}:secretsmanager:{OWN}:secret"
+MASTER_SECRETS = f"{SECRET}:rds!cluster-*"
+CLUSTERS = (
+    f"{RDS}:cluster:${{TargetCluster}}",
+    f"{RDS}:cluster:${{TemporaryCluster}}",
+    f"{RDS}:cluster:${{OldCluster}}",
+)
+OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{OWNER_TAG}": OWNER}}
+MADE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{OWNER_TAG}": OWNER}}
+REFRESHABLE: Condition = {"StringEquals": {f"aws:ResourceTag/{REFRESH_TAG}": "true"}}
+MADE_REFRESHABLE: Condition = {"StringEquals": {f"aws:RequestTag/{REFRESH_TAG}": "true"}}
+THROUGH_RDS = {"kms:ViaService": "rds.${Region}.amazonaws.com"}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A statement.
+
+    :param sid: says what it is for.
+    :param actions: those it allows, as far as an operator of the account declares them.
+    :param resources: ARNs.
+    :param keys: instead of resources: settings that name KMS keys of the account, by alias, id or ARN.
+    :param condition: as in IAM.
+    """
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    condition: Condition = field(default_factory=dict)
+
+
+SCOPES: dict[str, tuple[Scope, ...]] = {
+    "orchestrator": (
+        Scope(
+            "RecordRuns",
+            (
+                "dynamodb:DescribeTable",
+                "dynamodb:GetItem",
+                "dynamodb:Query",
+                "dynamodb:PutItem",
+                "dynamodb:DeleteItem",
+            ),
+            (f"arn:${{Partition}}:dynamodb:{OWN}:table/${{RunsTable}}",),
+        ),
+        Scope("Announce", ("sns:GetTopicAttributes", "sns:Publish"), ("${Topic}",)),
+        Scope("WriteReports", ("s3:PutObject",), ("arn:${Partition}:s3:::${ReportBucket}/*",)),
+        Scope(
+            "SendMetrics",
+            ("cloudwatch:PutMetricData",),
+            ("*",),
+            condition={"StringEquals": {"cloudwatch:namespace": "${MetricsNamespace}"}},
+        ),
+    ),
+    "source": (
+        Scope(
+            "ReadDatabases", ("rds:DescribeDBClusters", "rds:DescribeDBInstances"), (f"{RDS}:cluster:*", f"{RDS}:db:*")
+        ),
+        Scope("ReadSnapshots", ("rds:DescribeDBClusterSnapshots",), (f"{RDS}:cluster-snapshot:*",)),
+        Scope(
+            "TakeSnapshots",
+            ("rds:CreateDBClusterSnapshot",),
+            (f"{RDS}:cluster:${{SourceCluster}}", f"{RDS}:cluster-snapshot:${{FreshSnapshots}}"),
+        ),
+        Scope(
+            "RekeySnapshots",
+            ("rds:CopyDBClusterSnapshot",),
+            (
+                f"{RDS}:cluster-snapshot:rds:${{SourceCluster}}-*",
+                f"{RDS}:cluster-snapshot:${{SourceCluster}}-*",
+                f"{RDS}:cluster-snapshot:${{FreshSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}",
+            ),
+        ),
+        Scope(
+            "TagOwnSnapshots",
+            ("rds:AddTagsToResource",),
+            (f"{RDS}:cluster-snapshot:${{FreshSnapshots}}", f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}"),
+            condition=MADE_OURS,
+        ),
+        Scope(
+            "ShareSnapshots",
+            ("rds:DescribeDBClusterSnapshotAttributes", "rds:ModifyDBClusterSnapshotAttribute"),
+            (
+                f"{RDS}:cluster-snapshot:${{SourceCluster}}-*",
+                f"{RDS}:cluster-snapshot:${{FreshSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}",
+            ),
+        ),
+        Scope(
+            "MarkShares",
+            ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
+            (f"{RDS}:cluster-snapshot:${{SourceCluster}}-*",),
+            condition={"ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:share-*"]}},
+        ),
+        Scope(
+            "DeleteOwnSnapshots",
+            ("rds:DeleteDBClusterSnapshot",),
+            (f"{RDS}:cluster-snapshot:${{FreshSnapshots}}", f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}"),
+            condition=OURS,
+        ),
+        Scope("ReadKeys", ("kms:DescribeKey",), keys=("SourceKey", "DefaultKey")),
+        Scope("GrantKeysToTarget", ("kms:ListGrants", "kms:RevokeGrant"), keys=("SourceKey",)),
+        Scope(
+            "GrantSnapshotUseToTarget",
+            ("kms:CreateGrant",),
+            keys=("SourceKey",),
+            condition={
+                "StringEquals": {"kms:GranteePrincipal": "${TargetRole}"},
+                "ForAllValues:StringEquals": {"kms:GrantOperations": list(SNAPSHOT_OPERATIONS)},
+            },
+        ),
+        Scope(
+            "UseKeysThroughRds",
+            ("kms:CreateGrant",),
+            keys=("SourceKey",),
+            condition={"StringEquals": THROUGH_RDS, "Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
+        Scope("ReadSchema", ("secretsmanager:GetSecretValue",), (f"{SECRET}:${{SchemaSecret}}-??????",)),
+    ),
+    "target": (
+        Scope(
+            "ReadDatabases",
+            ("rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeDBClusterSnapshots"),
+            (f"{RDS}:cluster:*", f"{RDS}:db:*", f"{RDS}:cluster-snapshot:*"),
+        ),
+        Scope("SeeSharedSnapshots", ("rds:DescribeDBClusterSnapshots",), (f"{ABROAD}:cluster-snapshot:*",)),
+        Scope(
+            "ReadGroups",
+            ("rds:DescribeDBSubnetGroups", "rds:DescribeDBClusterParameterGroups"),
+            (f"{RDS}:subgrp:${{SubnetGroup}}", f"{RDS}:cluster-pg:${{ParameterGroup}}"),
+        ),
+        Scope(
+            "ReadOffers",
+            ("rds:DescribeAccountAttributes", "rds:DescribeOrderableDBInstanceOptions", "ec2:DescribeSecurityGroups"),
+            ("*",),
+            condition={"StringEquals": {"aws:RequestedRegion": "${Region}"}},
+        ),
+        Scope(
+            "CopySnapshots",
+            ("rds:CopyDBClusterSnapshot",),
+            (
+                f"{ABROAD}:cluster-snapshot:${{SourceCluster}}-*",
+                f"{ABROAD}:cluster-snapshot:${{FreshSnapshots}}",
+                f"{ABROAD}:cluster-snapshot:${{RekeyedSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",
+            ),
+        ),
+        Scope(
+            "TagOwnSnapshots",
+            ("rds:AddTagsToResource",),
+            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",),
+            condition=MADE_OURS,
+        ),
+        Scope(
+            "DeleteOwnSnapshots",
+            ("rds:DeleteDBClusterSnapshot",),
+            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",),
+            condition=OURS,
+        ),
+        Scope(
+            "ReadOwnShares",
+            ("rds:DescribeDBClusterSnapshotAttributes",),
+            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",),
+        ),
+        Scope(
+            "RestoreCluster",
+            ("rds:RestoreDBClusterFromSnapshot",),
+            (
+                f"{RDS}:cluster:${{TemporaryCluster}}",
+                f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",
+                f"{RDS}:subgrp:${{SubnetGroup}}",
+                f"{RDS}:cluster-pg:${{ParameterGroup}}",
+                f"{RDS}:og:default:*",
+            ),
+            condition=MADE_REFRESHABLE,
+        ),
+        Scope(
+            "CreateInstances",
+            ("rds:CreateDBInstance",),
+            (
+                f"{RDS}:cluster:${{TemporaryCluster}}",
+                f"{RDS}:db:${{Instances}}",
+                f"{RDS}:pg:default.*",
+                f"{RDS}:og:default:*",
+            ),
+            condition=MADE_REFRESHABLE,
+        ),
+        Scope(
+            "TagNewDatabases",
+            ("rds:AddTagsToResource",),
+            (f"{RDS}:cluster:${{TemporaryCluster}}", f"{RDS}:db:${{Instances}}"),
+            condition=MADE_REFRESHABLE,
+        ),
+        Scope(
+            "MarkDatabases",
+            ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
+            (f"{RDS}:cluster:${{TargetCluster}}", f"{RDS}:cluster:${{OldCluster}}", f"{RDS}:db:${{Instances}}"),
+            condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
+        ),
+        Scope(
+            "ChangeClusters",
+            (
+                "rds:ModifyDBCluster",
+                "rds:AddRoleToDBCluster",
+                "rds:StartDBCluster",
+                "rds:StopDBCluster",
+                "rds:DeleteDBCluster",
+            ),
+            CLUSTERS,
+            condition=REFRESHABLE,
+        ),
+        Scope("ChangeInstances", ("rds:ModifyDBInstance", "rds:DeleteDBInstance"), (f"{RDS}:db:${{Instances}}",)),
+        Scope(
+            "AttachS3Role",
+            ("iam:PassRole",),
+            ("${S3Role}",),
+            condition={"StringEquals": {"iam:PassedToService": "rds.amazonaws.com"}},
+        ),
+        Scope("CreateMasterSecrets", ("secretsmanager:CreateSecret", "secretsmanager:TagResource"), (MASTER_SECRETS,)),
+        Scope(
+            "UseMasterSecrets",
+            ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:RotateSecret"),
+            (MASTER_SECRETS,),
+            condition={"StringEquals": {"aws:ResourceTag/aws:rds:primaryDBClusterArn": list(CLUSTERS)}},
+        ),
+        Scope(
+            "ChangeUserSecrets",
+            (
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:ListSecretVersionIds",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:UpdateSecretVersionStage",
+            ),
+            (f"{SECRET}:${{UserSecrets}}",),
+        ),
+        Scope("ReadKeys", ("kms:DescribeKey",), keys=("TargetKey", "MasterSecretKey")),
+        Scope(
+            "UseKeysThroughRds",
+            ("kms:CreateGrant",),
+            keys=("TargetKey", "MasterSecretKey"),
+            condition={"StringEquals": THROUGH_RDS, "Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
+        Scope(
+            "EncryptSecrets",
+            ("kms:Decrypt", "kms:GenerateDataKey"),
+            keys=("MasterSecretKey",),
+            condition={"StringEquals": {"kms:ViaService": "secretsmanager.${Region}.amazonaws.com"}},
+        ),
+        Scope(
+            "ReadSourceKeys",
+            ("kms:DescribeKey",),
+            ("arn:${Partition}:kms:${SourceRegion}:${SourceAccount}:key/*",),
+        ),
+        Scope(
+            "UseSourceKeysThroughRds",
+            ("kms:CreateGrant",),
+            ("arn:${Partition}:kms:${SourceRegion}:${SourceAccount}:key/*",),
+            condition={"StringEquals": THROUGH_RDS, "Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
+        Scope("ListKeptTables", ("s3:ListBucket",), ("arn:${Partition}:s3:::${KeepBucket}",)),
+        Scope(
+            "KeepTables",
+            ("s3:PutObject", "s3:GetObject", "s3:DeleteObject"),
+            ("arn:${Partition}:s3:::${KeepBucket}/aurora-ops/${Environment}/*",),
+        ),
+        Scope(
+            "PublishEndpoint",
+            ("ssm:GetParameter", "ssm:PutParameter"),
+            (f"arn:${{Partition}}:ssm:{OWN}:parameter/${{EndpointParameter}}",),
+        ),
+    ),
+}

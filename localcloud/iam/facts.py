@@ -1,0 +1,114 @@
+"""What is true of resources: their tags, keys and secrets. Asked while a call is judged, before it is answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moto.secretsmanager.models import secretsmanager_backends
+
+from localcloud import policy
+from localcloud.accounts import find_role
+from localcloud.services.kms_rules import find_key
+
+if TYPE_CHECKING:
+    from moto.kms.models import Key
+    from moto.secretsmanager.models import FakeSecret, ReplicaSecret
+
+    from localcloud.cloud import Caller, Cloud
+    from localcloud.rds.model import Cluster, Instance, Snapshot
+
+
+class Facts:
+    """Look-ups for the rules of what a call needs. Thread-safe.
+
+    :param cloud: whose state is looked at.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def rds_tags(self, arn: str) -> dict[str, str]:
+        """Tags of a cluster, member or cluster snapshot; none for what does not exist yet."""
+        core = self._cloud.rds
+        parts = arn.split(":", 6)
+        if core is None or len(parts) < 7:
+            return {}
+        with core.lock:
+            region = core.region(parts[4], parts[3])
+            found: Cluster | Instance | Snapshot | None = None
+            if parts[5] == "cluster":
+                found = region.clusters.get(parts[6])
+            elif parts[5] == "db":
+                found = region.instances.get(parts[6])
+            elif parts[5] == "cluster-snapshot":
+                found = region.snapshots.get(parts[6])
+            return dict(found.tags) if found else {}
+
+    def cluster(self, account: str, region: str, name: str) -> Cluster | None:
+        """Cluster by identifier or ARN."""
+        core = self._cloud.rds
+        if core is None:
+            return None
+        with core.lock:
+            return core.region(account, region).clusters.get(name.rpartition(":cluster:")[2].lower())
+
+    def snapshot(self, account: str, region: str, name: str) -> Snapshot | None:
+        """Cluster snapshot by identifier, or by the ARN of any account."""
+        core = self._cloud.rds
+        if core is None:
+            return None
+        if name.startswith("arn:"):
+            _, _, _, region, account, _, name = name.split(":", 6)
+        with core.lock:
+            return core.region(account, region).snapshots.get(name.lower())
+
+    def key(self, account: str, region: str, name: str) -> Key | None:
+        """KMS key by any of its names."""
+        with self._cloud.lock("kms"):
+            return find_key(account, region, name)
+
+    def key_allows_directly(self, key: Key, caller: Caller, operation: str) -> bool:
+        """Whether a grant, or the key policy by naming the caller, allows an operation without an identity policy.
+
+        That is so in the key's account only: elsewhere the caller's own account must agree.
+        """
+        if caller.account != key.account_id:
+            return False
+        with self._cloud.lock("kms"):
+            granted = any(
+                operation in grant.operations and grant.grantee_principal == caller.principal_arn
+                for grant in key.grants.values()
+            )
+        return granted or names_directly(key.policy, f"kms:{operation}", caller)
+
+    def secret(self, account: str, region: str, name: str) -> FakeSecret | ReplicaSecret | None:
+        """Secret by name or ARN."""
+        with self._cloud.lock("secretsmanager"):
+            secrets = secretsmanager_backends[account][region].secrets
+            # moto's store finds partial ARNs by "in" and [] only
+            return secrets[name] if name in secrets else None  # noqa: SIM401
+
+    @staticmethod
+    def trusts_directly(role_arn: str, caller: Caller) -> bool:
+        """Whether a role of the caller's account trusts the caller by name, which makes an identity policy needless."""
+        role = find_role(role_arn)
+        if role is None or role.account_id != caller.account:
+            return False
+        return names_directly(role.assume_role_policy_document, "sts:AssumeRole", caller)
+
+
+def names_directly(document: str, action: str, caller: Caller) -> bool:
+    """Whether a resource policy allows an action to the caller by name rather than to the whole account.
+
+    Conditions are not looked at here: the service does that when it answers.
+    """
+    for statement in policy.statements(document):
+        principal = statement.get("Principal")
+        named = principal.get("AWS") if isinstance(principal, dict) else None
+        names = [named] if isinstance(named, str) else list(named or ())
+        actions = statement.get("Action") or ()
+        patterns = [actions] if isinstance(actions, str) else actions
+        asked = any(policy.matches(pattern.lower(), action.lower()) for pattern in patterns)
+        if asked and statement["Effect"] == "Allow" and caller.principal_arn in names:
+            return True
+    return False

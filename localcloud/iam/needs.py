@@ -1,0 +1,210 @@
+"""What a call needs, by service. A service without rules here needs its action on every resource.
+
+Actions and resources as in https://docs.aws.amazon.com/service-authorization/latest/reference/.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Any
+
+from localcloud.iam import rds_needs
+from localcloud.iam.model import ANY, Call, Need
+from localcloud.iam.rds_needs import key_needs, request_tags, resource_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from localcloud.iam.facts import Facts
+    from localcloud.policy import Values
+
+    Rules = Callable[[Call, Facts], Iterator[Need]]
+
+# Prefix of a service's actions, where it is not the name of the service in boto3.
+PREFIX = {"efs": "elasticfilesystem", "logs": "logs", "events": "events", "dynamodbstreams": "dynamodb"}
+# Answered to everybody.
+FREE = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}
+S3_ACTIONS = {
+    "HeadBucket": "ListBucket",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "ListBuckets": "ListAllMyBuckets",
+    "HeadObject": "GetObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "CopyObject": "PutObject",
+    "DeleteObjects": "DeleteObject",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListParts": "ListMultipartUploadParts",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+}
+WRITES_SECRET = {"CreateSecret", "PutSecretValue", "UpdateSecret"}
+KEY_ID_LENGTH = 36
+
+
+def needs_of(call: Call, facts: Facts) -> list[Need]:
+    """Say everything that a call needs, in the order in which AWS would complain."""
+    if (call.service, call.action) in FREE:
+        return []
+    return list(RULES.get(call.service, _anything)(call, facts))
+
+
+def _anything(call: Call, _facts: Facts) -> Iterator[Need]:
+    yield Need(f"{PREFIX.get(call.service, call.service)}:{call.action}")
+
+
+def _kms(call: Call, facts: Facts) -> Iterator[Need]:
+    if call.action == "RetireGrant":
+        return  # allowed by the grant itself
+    name = call.text("TargetKeyId") or call.text("KeyId") or call.text("DestinationKeyId")
+    if not name and call.action == "Decrypt":
+        # moto's ciphertexts begin with the id of their key
+        name = _key_of_blob(call.text("CiphertextBlob"))
+    if not name:
+        yield Need(f"kms:{call.action}")
+        return
+    key = facts.key(call.account, call.region, name)
+    if key is None:
+        return  # KMS says that there is none
+    grantee = {"GranteePrincipal": "kms:GranteePrincipal", "RetiringPrincipal": "kms:RetiringPrincipal"}
+    context: dict[str, Values] = {"kms:ResourceAliases": tuple(key.aliases)}
+    if call.action in {"CreateGrant", "RevokeGrant", "ListGrants"}:
+        context["kms:GrantIsForAWSResource"] = "false"
+        context |= {condition: call.text(field) for field, condition in grantee.items() if call.text(field)}
+        if call.parameters.get("Operations"):
+            context["kms:GrantOperations"] = tuple(call.parameters["Operations"])
+    by_key = facts.key_allows_directly(key, call.caller, call.action)
+    yield Need(f"kms:{call.action}", key.arn, context, by_resource=by_key)
+
+
+def _key_of_blob(blob: str) -> str:
+    try:
+        return base64.b64decode(blob)[:KEY_ID_LENGTH].decode("ascii", "replace")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _secretsmanager(call: Call, facts: Facts) -> Iterator[Need]:
+    action = f"secretsmanager:{call.action}"
+    name = call.text("SecretId") or (call.text("Name") if call.action == "CreateSecret" else "")
+    if not name:
+        yield Need(action)
+        return
+    secret = None if call.action == "CreateSecret" else facts.secret(call.account, call.region, name)
+    # a secret's ARN ends in six characters that nobody knows before it exists
+    arn = secret.arn if secret else call.arn("secretsmanager", f"secret:{name}-000000")
+    held = {tag["Key"]: tag["Value"] for tag in (secret.tags if secret else None) or ()}
+    asked = {tag["Key"]: tag.get("Value", "") for tag in call.parameters.get("Tags") or ()}
+    context = {
+        **resource_tags(held, "secretsmanager:ResourceTag"),
+        **request_tags(asked),
+        **({"secretsmanager:SecretId": arn} if secret else {"secretsmanager:Name": name}),
+    }
+    if call.text("VersionStage"):
+        context["secretsmanager:VersionStage"] = call.text("VersionStage")
+    yield Need(action, arn, context)
+    if asked and call.action == "CreateSecret":
+        yield Need("secretsmanager:TagResource", arn, context)
+    key = call.text("KmsKeyId") or getattr(secret, "kms_key_id", None)
+    if key and call.action == "GetSecretValue":
+        yield from key_needs(call, facts, key, ("Decrypt",), via="secretsmanager")
+    if key and call.action in WRITES_SECRET:
+        yield from key_needs(call, facts, key, ("GenerateDataKey", "Decrypt"), via="secretsmanager")
+
+
+def _sts(call: Call, facts: Facts) -> Iterator[Need]:
+    if call.action != "AssumeRole":
+        yield Need(f"sts:{call.action}")
+        return
+    role = call.text("RoleArn")
+    keys = {"ExternalId": "sts:ExternalId", "RoleSessionName": "sts:RoleSessionName"}
+    context: dict[str, Values] = {key: call.text(name) for name, key in keys.items() if call.text(name)}
+    yield Need("sts:AssumeRole", role, context, by_resource=facts.trusts_directly(role, call.caller))
+
+
+def _dynamodb(call: Call, _facts: Facts) -> Iterator[Need]:
+    tables = {call.text("TableName")} | set(call.parameters.get("RequestItems") or ())
+    for item in call.parameters.get("TransactItems") or ():
+        tables |= {str(part.get("TableName", "")) for part in item.values()}
+    named = sorted(filter(None, tables))
+    for table in named:
+        index = f"/index/{call.text('IndexName')}" if call.text("IndexName") else ""
+        yield Need(f"dynamodb:{call.action}", call.arn("dynamodb", table if ":" in table else f"table/{table}{index}"))
+    if not named:
+        yield Need(f"dynamodb:{call.action}", call.text("ResourceArn") or ANY)
+
+
+def _sns(call: Call, _facts: Facts) -> Iterator[Need]:
+    arn = call.text("TopicArn") or call.text("TargetArn") or call.text("ResourceArn")
+    if not arn and call.action == "CreateTopic":
+        arn = call.arn("sns", call.text("Name"))
+    yield Need(f"sns:{call.action}", arn or ANY)
+
+
+def _sqs(call: Call, _facts: Facts) -> Iterator[Need]:
+    queue = call.text("QueueUrl").rpartition("/")[2] or call.text("QueueName")
+    yield Need(f"sqs:{call.action}", call.arn("sqs", queue) if queue else ANY)
+
+
+def _ssm(call: Call, _facts: Facts) -> Iterator[Need]:
+    names = [call.text("Name")] if call.text("Name") else list(call.parameters.get("Names") or ())
+    if not names and call.text("Path"):
+        names = [call.text("Path")]
+    for name in names:
+        yield Need(f"ssm:{call.action}", call.arn("ssm", f"parameter/{name.lstrip('/')}"))
+    if not names:
+        yield Need(f"ssm:{call.action}")
+
+
+def _s3(call: Call, _facts: Facts) -> Iterator[Need]:
+    action = f"s3:{S3_ACTIONS.get(call.action, call.action)}"
+    bucket = call.text("Bucket")
+    if not bucket:
+        yield Need(action)
+        return
+    arn = f"arn:aws:s3:::{bucket}"
+    keys = [call.text("Key")] if call.text("Key") else list(call.parameters.get("Keys") or ())
+    prefix = call.text("prefix") or call.text("Prefix")
+    context: dict[str, Values] = {"s3:prefix": prefix} if prefix else {}
+    if not keys:
+        yield Need(action, arn, context)
+    for key in keys:
+        yield Need(action, f"{arn}/{key}")
+    copied = call.text("CopySource").lstrip("/")
+    if copied:
+        yield Need("s3:GetObject", f"arn:aws:s3:::{copied}")
+
+
+def _iam(call: Call, _facts: Facts) -> Iterator[Need]:
+    kinds = {"RoleName": "role", "UserName": "user", "GroupName": "group", "PolicyArn": "policy"}
+    for parameter, kind in kinds.items():
+        name = call.text(parameter)
+        if name:
+            yield Need(f"iam:{call.action}", call.arn("iam", f"{kind}/{name}" if ":" not in name else name, region=""))
+            return
+    yield Need(f"iam:{call.action}")
+
+
+def _cloudwatch(call: Call, _facts: Facts) -> Iterator[Need]:
+    namespace = call.text("Namespace")
+    context: dict[str, Values] = {"cloudwatch:namespace": namespace} if namespace else {}
+    yield Need(f"cloudwatch:{re.sub('^Unknown$', 'PutMetricData', call.action)}", ANY, context)
+
+
+RULES: dict[str, Any] = {
+    "rds": rds_needs.needs,
+    "kms": _kms,
+    "secretsmanager": _secretsmanager,
+    "sts": _sts,
+    "dynamodb": _dynamodb,
+    "sns": _sns,
+    "sqs": _sqs,
+    "ssm": _ssm,
+    "s3": _s3,
+    "iam": _iam,
+    "cloudwatch": _cloudwatch,
+}

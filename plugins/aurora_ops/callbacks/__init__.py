@@ -1,0 +1,1 @@
+"""What Airflow itself calls: when a run has ended, and when it is late."""

@@ -1,0 +1,119 @@
+"""The report of a run: one page that needs nothing else, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from aurora_ops.core.timeline import duration, moment
+from aurora_ops.core.timeline_svg import KIND_NAMES, MOST_ROWS, picture
+
+SCHEMA_VERSION = 1
+_TEMPLATE = Path(__file__).with_name("report.html.j2")
+_MOST_STEPS, _MOST_ITEMS, _LONGEST_VALUE = 1000, 200, 2000
+_NAMES = (
+    "target_cluster",
+    "temporary_cluster",
+    "old_cluster",
+    "copy_snapshot_id",
+    "rekeyed_snapshot_id",
+    "fresh_snapshot_id",
+)
+
+
+def data(
+    record: Mapping[str, Any],
+    *,
+    timings: Mapping[str, Any],
+    results: Mapping[str, Any],
+    upstream: Mapping[str, Sequence[str]],
+    versions: Mapping[str, str],
+) -> dict[str, Any]:
+    """Put the content of the report together; ``report.json`` is this.
+
+    :param record: from ``run_record.build``, with ``links``.
+    :param timings: step to its XCom ``timing``.
+    :param results: step to its result; identifiers and counts only, never values of a database.
+    :param upstream: step to the steps right before it.
+    :param versions: software to its version.
+    """
+    columns, survivors = _masking(results)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **{key: value for key, value in record.items() if key not in ("pk", "sk", "expires_at", "schema_version")},
+        "record": {"pk": record["pk"], "sk": record["sk"]},
+        "masking": {"columns_proven": columns, "survivors": survivors},
+        "results": {
+            name: dict(value) for name, value in sorted(results.items()) if isinstance(value, Mapping) and value
+        },
+        "spans": {name: list((timing or {}).get("spans", ())) for name, timing in sorted(timings.items())},
+        "upstream": {name: sorted(above) for name, above in sorted(upstream.items())},
+        "versions": dict(versions),
+    }
+
+
+def _masking(results: Mapping[str, Any]) -> tuple[dict[str, int], int | None]:
+    """Find the proof among the results: columns with the number of their originals, and how many survived."""
+    for name, result in results.items():
+        if name.endswith("prove_mask") and isinstance(result, Mapping):
+            columns = result.get("columns")
+            return dict(columns) if isinstance(columns, Mapping) else {}, result.get("survivors")
+    return {}, None
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """Write the content as JSON."""
+    return json.dumps(content, indent=1, default=str, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def as_html(content: Mapping[str, Any], *, started: float, ended: float) -> bytes:
+    """Write the content as a page: no script, nothing loaded from elsewhere, everything escaped.
+
+    :param content: from ``data``.
+    :param started: epoch seconds at which the run began.
+    :param ended: epoch seconds at which it ended.
+    """
+    steps = content["steps"]
+    order = sorted(steps, key=lambda name: (steps[name].get("started", float("inf")), name))
+    svg = picture(steps, content["spans"], content["upstream"], content["critical_path"], started=started, ended=ended)
+    page = _template().render(
+        report=content,
+        names={key: content["plan"][key] for key in _NAMES if content["plan"].get(key)},
+        plan={key: value for key, value in content["plan"].items() if key not in _NAMES},
+        order=order[:_MOST_STEPS],
+        left_out=max(len(order) - _MOST_STEPS, 0),
+        rows_cut=sum("ended" in step for step in steps.values()) > MOST_ROWS,
+        kinds={kind: name for kind, name in KIND_NAMES.items() if kind in content["time_s"]},
+        total=max(sum(content["time_s"].values()), 0.001),
+        timeline=svg,
+    )
+    return page.encode("utf-8", "replace")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["duration"] = duration
+    environment.filters["moment"] = moment
+    environment.filters["shown"] = _shown
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _shown(value: Any) -> str:
+    """Write a value for people; long ones are cut, ``report.json`` has them whole."""
+    if isinstance(value, Mapping):
+        written = ", ".join(f"{key}: {_shown(inner)}" for key, inner in list(value.items())[:_MOST_ITEMS])
+    elif isinstance(value, (list, tuple)):
+        written = ", ".join(str(inner) for inner in value[:_MOST_ITEMS])
+    elif value is None or isinstance(value, bool):
+        written = "yes" if value else "none" if value is None else "no"
+    else:
+        written = f"{value:,}" if isinstance(value, (int, float)) else str(value)
+    return written[:_LONGEST_VALUE] + " ... (cut)" if len(written) > _LONGEST_VALUE else written or "none"

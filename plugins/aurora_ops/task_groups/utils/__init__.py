@@ -1,0 +1,1 @@
+"""Task groups that look after what the others leave."""

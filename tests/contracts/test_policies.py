@@ -1,0 +1,258 @@
+"""What generated policies and templates promise: current, legal, small, narrow, and made of what operators declare."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cfnlint
+import generate
+import pytest
+from aurora_ops.core import environments, naming
+from cfnlint.api import lint_all
+from policygen import policies
+from policygen.errors import GenerationError
+from policygen.needs import needs_of, task_needs
+from policygen.page import unused_scopes
+from policygen.scopes import SCOPES, Scope
+from policygen.values import of_environment
+
+from devstack.settings import REPO
+from tests.graph.conftest import read_dags
+
+INCLUDE = REPO / "include"
+POLICIES = sorted((INCLUDE / "iam").rglob("*.json"))
+ROLES = [path for path in POLICIES if path.stem in {"orchestrator", "source", "destination", "worker"}]
+TEMPLATES = sorted((INCLUDE / "templates").glob("iam-*.yaml"))
+LONGEST_INLINE_POLICY = 10_240  # characters of a role's inline policies, white space left out
+# The Service Authorization Reference as cfn-lint carries it.
+REFERENCE: dict[str, Any] = json.loads(
+    (Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json").read_text()
+)
+each_role = pytest.mark.parametrize("path", ROLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return environments.resolve(environments.read(INCLUDE / "config" / "staging.yaml")).settings
+
+
+@pytest.fixture(scope="module")
+def dags():
+    bag = read_dags()
+    return list(bag.dags.values())
+
+
+def statements(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text())["Statement"]
+    return found
+
+
+def test_the_files_are_there() -> None:
+    assert len(ROLES) == 4 * len(list((INCLUDE / "config").glob("*.yaml")))
+    assert len(TEMPLATES) == 3
+
+
+def test_everything_generated_is_current() -> None:
+    stale = [
+        str(path.relative_to(REPO))
+        for path, text in generate.pages().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    assert stale == [], "run make docs"
+
+
+@each_role
+def test_actions_are_spelled_out_and_known_to_aws(path) -> None:
+    for statement in statements(path):
+        assert statement["Effect"] == "Allow"
+        assert len(set(statement["Action"])) == len(statement["Action"])
+        for action in statement["Action"]:
+            service, name = action.split(":")
+            assert "*" not in action
+            assert name.lower() in {known.lower() for known in REFERENCE[service]["Actions"]}, action
+
+
+@each_role
+def test_statements_have_names_of_their_own(path) -> None:
+    sids = [statement["Sid"] for statement in statements(path)]
+    assert len(set(sids)) == len(sids)
+    assert all(re.fullmatch(r"[A-Z][A-Za-z0-9]+", sid) for sid in sids)
+
+
+@each_role
+def test_everything_means_only_what_has_no_resources(path) -> None:
+    for statement in statements(path):
+        assert statement["Resource"]
+        if "*" not in statement["Resource"]:
+            continue
+        for action in statement["Action"]:
+            service, name = action.split(":")
+            known = {key.lower(): value for key, value in REFERENCE[service]["Actions"].items()}
+            assert not known[name.lower()].get("Resources"), f"{action} can be narrowed to resources"
+
+
+@each_role
+def test_each_resource_is_one_of_a_type_the_action_knows(path) -> None:
+    """An ARN of another type would never match, or match by chance."""
+    for statement in statements(path):
+        for action in statement["Action"]:
+            service, name = action.split(":")
+            known = {key.lower(): value for key, value in REFERENCE[service]["Actions"].items()}
+            kinds = known[name.lower()].get("Resources", [])
+            types = {kind.lower(): value for kind, value in REFERENCE[service]["Resources"].items()}
+            formats = [arn for kind in kinds for arn in types[kind.lower()]["ARNFormats"]]
+            for resource in statement["Resource"]:
+                if resource != "*" and len(statement["Action"]) == 1:
+                    assert any(fits(resource, arn) for arn in formats), f"{action} {resource}"
+        for resource in statement["Resource"]:
+            assert resource == "*" or any(
+                fits(resource, arn)
+                for action in statement["Action"]
+                for kind in REFERENCE[action.split(":")[0]]["Resources"].values()
+                for arn in kind["ARNFormats"]
+            )
+
+
+def fits(resource: str, arn_format: str) -> bool:
+    """Whether an ARN begins as a format does, up to its first variable after the account."""
+    pattern = re.sub(r"\$\{[A-Za-z]+\}", "[^:]*", arn_format)
+    return re.fullmatch(pattern, resource) is not None
+
+
+@each_role
+def test_a_role_can_carry_its_policy(path) -> None:
+    assert len(re.sub(r"\s", "", path.read_text())) < LONGEST_INLINE_POLICY
+
+
+def test_the_source_is_only_read_snapshotted_and_shared() -> None:
+    changing = {
+        action
+        for path in ROLES
+        if path.stem == "source"
+        for statement in statements(path)
+        for action in statement["Action"]
+        if not action.split(":")[1].startswith(("Describe", "List", "Get"))
+    }
+    assert changing == {
+        "rds:CreateDBClusterSnapshot",
+        "rds:CopyDBClusterSnapshot",
+        "rds:ModifyDBClusterSnapshotAttribute",
+        "rds:DeleteDBClusterSnapshot",
+        "rds:AddTagsToResource",
+        "kms:CreateGrant",
+        "kms:RevokeGrant",
+    }
+
+
+def test_deletion_is_bound_to_a_tag_or_a_name() -> None:
+    for path in ROLES:
+        for statement in statements(path):
+            for action in statement["Action"]:
+                if action.split(":")[1] in {"DeleteDBCluster", "DeleteDBClusterSnapshot"}:
+                    assert "aws:ResourceTag" in json.dumps(statement["Condition"])
+                if action.split(":")[1].startswith("Delete"):
+                    assert not any(re.search(r":\*$|^\*$", resource) for resource in statement["Resource"])
+
+
+def test_trust_needs_the_external_id() -> None:
+    found = [path for path in POLICIES if path.stem.startswith("trust-")]
+    assert found
+    for path in found:
+        [statement] = statements(path)
+        assert statement["Condition"] == {"StringEquals": {"sts:ExternalId": "${ExternalId}"}}
+        assert statement["Principal"] == {"AWS": "${TrustedPrincipalArn}"}
+
+
+def test_no_account_or_secret_of_the_example_is_in_a_template() -> None:
+    """Only defaults of parameters name them."""
+    for path in TEMPLATES:
+        resources = path.read_text().split("\nResources:\n")[1]
+        assert not re.search(r"\d{12}", resources)
+        assert "staging" not in resources
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_cfn_lint_finds_nothing(path) -> None:
+    assert [str(found) for found in lint_all(path.read_text()) if not found.rule.id.startswith("I")] == []
+
+
+def test_cfn_lint_would_find_something() -> None:
+    text = TEMPLATES[0].read_text().replace("Type: AWS::IAM::Role", "Type: AWS::IAM::Rolle")
+    assert [found for found in lint_all(text) if not found.rule.id.startswith("I")]
+
+
+def test_no_statement_allows_what_nobody_declares(dags, settings) -> None:
+    assert unused_scopes(needs_of(dags, settings)) == []
+
+
+def test_an_action_without_a_scope_stops_the_generation(settings) -> None:
+    needs = {"orchestrator": {}, "source": {"rds:DeleteDBCluster": {"DropProductionOperator"}}, "target": {}}
+    with pytest.raises(
+        GenerationError, match=r"DropProductionOperator needs rds:DeleteDBCluster in the account of source"
+    ):
+        policies.role_policy("source", needs, of_environment(settings, "source"))
+
+
+def operator(**attributes: Any) -> Any:
+    """A task of a class with these attributes."""
+    own = {"aws_conn_id": attributes.pop("aws_conn_id", None)}
+    made = type("SomeOperator", (), attributes)()
+    made.__dict__.update(own, task_id="t", dag=SimpleNamespace(dag_id="d"))
+    return made
+
+
+def test_a_task_needs_its_permissions_where_its_connection_leads(settings) -> None:
+    found = task_needs(operator(aws_conn_id="aws_source", permissions=("rds:A",)), settings)
+    assert found == {"source": ("rds:A",)}
+
+
+def test_a_task_may_need_something_elsewhere_too(settings) -> None:
+    task = operator(aws_conn_id="aws_destination", permissions=("rds:A",), permissions_elsewhere={"source": ("rds:B",)})
+    assert task_needs(task, settings) == {"target": ("rds:A",), "source": ("rds:B",)}
+
+
+def test_a_connection_chosen_at_run_time_must_be_declared(settings) -> None:
+    with pytest.raises(GenerationError, match="permissions_elsewhere on SomeOperator"):
+        task_needs(operator(aws_conn_id="{{ params.conn }}", permissions=("rds:A",)), settings)
+
+
+def test_a_task_with_a_connection_and_no_permissions_is_refused(settings) -> None:
+    with pytest.raises(GenerationError, match="declares no permissions"):
+        task_needs(operator(aws_conn_id="aws_source"), settings)
+
+
+def test_a_task_without_a_connection_needs_nothing(settings) -> None:
+    assert task_needs(operator(), settings) == {}
+
+
+def test_a_setting_without_a_value_leaves_its_statement_out(settings) -> None:
+    values = {**of_environment(settings, "target"), "KeepBucket": []}
+    scope = next(scope for scope in SCOPES["target"] if scope.sid == "KeepTables")
+    assert policies.statements(scope, ["s3:GetObject"], values) == []
+
+
+def test_keys_are_named_by_alias_and_by_arn(settings) -> None:
+    arn = "arn:aws:kms:eu-west-1:222222222222:key/1"
+    values = {**of_environment(settings, "target"), "TargetKey": ["alias/a"], "MasterSecretKey": [arn]}
+    scope = Scope("Keys", ("kms:DescribeKey",), keys=("TargetKey", "MasterSecretKey"))
+    by_alias, by_arn = policies.statements(scope, ["kms:DescribeKey"], values)
+    assert by_alias["Resource"] == ["arn:aws:kms:eu-west-1:222222222222:key/*"]
+    assert by_alias["Condition"] == {"ForAnyValue:StringEquals": {"kms:ResourceAliases": ["alias/a"]}}
+    assert by_arn["Resource"] == [arn]
+    assert "Condition" not in by_arn
+
+
+def test_long_names_are_covered_as_the_package_makes_them(settings) -> None:
+    name = "staging-" + "x" * 55
+    target = settings.target.model_copy(update={"cluster": name})
+    safety = settings.safety.model_copy(update={"allowed_clusters": [name]})
+    values = of_environment(settings.model_copy(update={"target": target, "safety": safety}), "target")
+    assert values["TemporaryCluster"] == [naming.temporary_cluster(name)]
+    for cluster in (name, naming.temporary_cluster(name), naming.old_cluster(name)):
+        for number in (1, 9, 10, 16):
+            made = naming.instance(cluster, number)
+            assert any(made.startswith(pattern.removesuffix("*")) for pattern in values["Instances"]), made
