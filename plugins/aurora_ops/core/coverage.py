@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +23,6 @@ STATUSES: dict[Status, str] = {
     "unreadable": "nothing found in what is text; some values are no text",
     "unscanned": "the scan is off",
 }
-_NOT_IN_KEYS = re.compile(r"[^\w.+:@-]", re.ASCII)
 _LISTED = 20
 _NAME_BYTES = 6  # of a digest of a name: among 50,000 columns two are alike once in 200,000 runs
 _NAMES_AN_ITEM = 50_000  # an item of DynamoDB holds at most 400 KB
@@ -117,15 +115,6 @@ def summary(covered: Sequence[Covered]) -> dict[str, Any]:
         "new": new[:_LISTED],
         "new_count": len(new),
     }
-
-
-def report_prefix(environment: str, run: str) -> str:
-    """Name the folder of a run's report in its bucket.
-
-    :param environment: environment of the run.
-    :param run: ``<dag id>/<run id>``; what a key had better not hold is replaced.
-    """
-    return f"aurora-ops/{environment}/{_NOT_IN_KEYS.sub('_', run.rsplit('/', 1)[-1])}"
 
 
 def as_json(covered: Sequence[Covered], **about: Any) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from aurora_ops.core import coverage
+from aurora_ops.core import coverage, run_record
 from aurora_ops.core.errors import VerificationError
 from aurora_ops.hooks.buckets import BucketsHook
 from aurora_ops.operators.base import Result
@@ -23,7 +23,8 @@ class ReportCoverageOperator(RunOperator):
     :param covered: coverage, as the scan left it (templated).
     :param undecided: what a new column does that can hold text and that no rule decides about: ``allow``, ``warn`` or ``fail``.
     :param environment: environment of the run.
-    :param report_bucket: bucket for ``coverage.json`` and ``coverage.txt``; ``None`` leaves the report in the log only.
+    :param report_bucket: bucket for ``coverage.json`` and ``coverage.txt``, which lie beside the run's report there; ``None``
+        leaves them in the log only.
     :return: ``{"columns", "statuses": {status: count}, "new": [names], "new_count", "report": URL or None, "warnings"}``.
     :raises VerificationError: there are undecided new columns, and ``undecided`` is ``fail``; they are named.
     """
@@ -71,7 +72,8 @@ class ReportCoverageOperator(RunOperator):
         if not self.report_bucket:
             return None
         run = self.holder(context)
-        prefix = coverage.report_prefix(self.environment, run)
+        dag_run = context["dag_run"]
+        prefix = run_record.folder(self.environment, dag_run.logical_date or dag_run.run_after, run)
         buckets = BucketsHook(self.aws_conn_id, self.region_name)
         machine = coverage.as_json(covered, run=run, environment=self.environment)
         human = "\n".join(coverage.as_table(covered)).encode()

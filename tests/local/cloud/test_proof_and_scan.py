@@ -10,6 +10,7 @@ import pytest
 from aurora_ops.core import coverage
 from aurora_ops.core.errors import ConfigError, PermanentError, VerificationError
 from aurora_ops.core.settings import Scan
+from aurora_ops.core.shapes import NATIONAL_IDS, luhn_sql
 from aurora_ops.hooks.mysql import Login
 from aurora_ops.operators import scan_tables
 from aurora_ops.operators.mask_tables import MaskDatabaseOperator
@@ -19,6 +20,7 @@ from aurora_ops.operators.scan import COVERAGE_KEY, ScanColumnsOperator
 from localcloud.mariadb.engine import Engine
 from localcloud.seed import shop
 from tests.local.cloud.databases import REPOSITORY, free_port, rows, value
+from tests.unit.core.personal import HOLDS, HOLDS_NOTHING, WRONG_CHECK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -267,6 +269,36 @@ def test_every_type_that_holds_text_is_proven_and_scanned(
     rows(database.sql, "UPDATE app.t SET v = 'other' WHERE id = 1")
     assert database.prove()["survivors"] == 0
     assert database.scan(rules)["found"] == {}
+
+
+def test_labelled_texts_are_told_apart_on_the_server(database: Database) -> None:
+    texts = [*HOLDS, *(("", text) for _, text in WRONG_CHECK), *(("", text) for text in HOLDS_NOTHING)]
+    every = {"kinds": ["email", "phone", "card", "national_id"], "national_ids": list(NATIONAL_IDS)}
+    for number, (_, text) in enumerate(texts):
+        rows(database.sql, f"CREATE TABLE app.t{number} (v VARCHAR(200))")
+        rows(database.sql, f"INSERT INTO app.t{number} VALUES (%s)", (text,))
+    database.scan(policy="warn", **every)
+    everything = database.covered()
+    for number, (name, text) in enumerate(texts):
+        found = everything[f"app.t{number}.v"].found
+        assert not name or name in found, text
+    for number, (_, text) in enumerate(texts):
+        for wrong, other in WRONG_CHECK:
+            if text == other:
+                assert wrong not in everything[f"app.t{number}.v"].found, text
+    database.scan(policy="warn")
+    usual = database.covered()
+    assert [text for n, (_, text) in enumerate(texts) if text in HOLDS_NOTHING and usual[f"app.t{n}.v"].found] == []
+
+
+def test_check_digits_are_computed_right(database: Database) -> None:
+    def luhn(digits: str) -> bool:
+        doubled = [int(d) * 2 - 9 * (int(d) > 4) if n % 2 else int(d) for n, d in enumerate(reversed(digits))]
+        return sum(doubled) % 10 == 0
+
+    numbers = [str(n * 7_919_000_000_019 + 10**15)[:length] for n in range(1, 200) for length in (14, 15, 16, 19)]
+    for digits in numbers:
+        assert bool(value(database.sql, f"SELECT {luhn_sql('%s')}", (digits,) * 20)) == luhn(digits), digits
 
 
 def test_names_of_any_kind(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Masking: the salt, the scripts, the SQL of the proof."""
+"""Masking: the salt and the scripts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 from aurora_ops.core import masking
 from aurora_ops.core.errors import ConfigError
-from aurora_ops.core.tables import Column, Table
-
-EMAIL = Column(Table("shop", "customers"), "email")
 
 
 def test_salt_is_the_same_on_every_try_and_another_for_every_run_and_password() -> None:
@@ -41,37 +38,3 @@ def test_folder_without_scripts_is_refused(tmp_path: Path) -> None:
 
 def test_folder_may_do_without_scripts_where_none_is_needed(tmp_path: Path) -> None:
     assert masking.scripts(folder(tmp_path), required=False) == []
-
-
-def test_digest_is_salted_binary_and_null_for_null() -> None:
-    sql = masking.digest_sql("`email`")
-    assert sql.startswith("UNHEX(LEFT(SHA2(CONCAT(@mask_salt, CAST(`email` AS CHAR")
-    assert "COALESCE" not in sql
-    assert sql.endswith(", 256), 32))")
-
-
-def test_fingerprint_can_be_run_again_and_leaves_out_what_says_nothing() -> None:
-    drop, create, insert = masking.fingerprint_sql(EMAIL, 7)
-    table = "`aurora_ops_scratch`.`original_0007`"
-    assert drop == f"DROP TABLE IF EXISTS {table}"
-    assert create.startswith(f"CREATE TABLE {table} ")
-    assert insert.startswith(f"INSERT INTO {table} SELECT DISTINCT ")
-    assert "`shop`.`customers`" in insert
-    assert "`email` IS NOT NULL" in insert
-    assert "<> ''" in insert
-
-
-def test_survivors_are_looked_for_in_the_same_table_with_the_same_digest() -> None:
-    sql = masking.survivors_sql(EMAIL, 7)
-    assert "`aurora_ops_scratch`.`original_0007`" in sql
-    assert masking.digest_sql("`email`") in sql
-    assert "`shop`.`customers`" in sql
-    assert "USING (digest)" in sql
-
-
-def test_names_are_quoted_wherever_they_stand() -> None:
-    evil = Column(Table("s`x", "t`y"), "c`z")
-    for sql in (*masking.fingerprint_sql(evil, 1), masking.survivors_sql(evil, 1)):
-        outside = re.sub(r"`(?:[^`]|``)*`", "", sql)
-        assert "`" not in outside
-        assert "x`" not in outside

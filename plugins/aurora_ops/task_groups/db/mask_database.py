@@ -83,6 +83,7 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         covered=Outputs(scan)["coverage"],
         undecided=database.scan.undecided,
         environment=settings.environment,
+        report_bucket=settings.orchestrator.report_bucket,
         aws_conn_id=settings.orchestrator.aws_conn_id,
         region_name=settings.orchestrator.region,
         table=settings.orchestrator.runs_table,
