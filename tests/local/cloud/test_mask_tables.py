@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from aurora_ops.core import mask_plan
+from aurora_ops.core.errors import PermanentError, StateError, TransientError
+from aurora_ops.core.mask_plan import TablePlan
+from aurora_ops.core.tables import Table
 from aurora_ops.hooks.mysql import MySqlHook
+from aurora_ops.operators import mask_ledger
 
 from localcloud.mariadb.engine import Engine
 from tests.local.cloud.databases import free_port, rows, value
@@ -261,3 +265,173 @@ def test_killed_after_any_statement_ends_with_the_same_data(admin, login, folder
         if not died:
             break
     assert at > 20
+
+
+NAME = "n" * 64
+KINDS: dict[str, tuple[str, str, str]] = {
+    "no key": ("CREATE TABLE t (email VARCHAR(190), n INT, KEY (email))", "SELECT CONCAT('p', seq, '@x.com'), seq", "rebuild"),
+    "composite key": (
+        "CREATE TABLE t (a INT, b VARCHAR(20) COLLATE utf8mb4_bin, c DATETIME(3), email VARCHAR(190), PRIMARY KEY (a, b, c))",
+        "SELECT seq % 3, CONCAT('k', seq % 50), '2020-01-01' + INTERVAL seq SECOND, CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+    "text key": (
+        "CREATE TABLE t (k VARCHAR(30) COLLATE utf8mb4_unicode_ci PRIMARY KEY, email VARCHAR(190))",
+        "SELECT CONCAT(ELT(1 + seq % 4, 'é', 'E', 'ö', '🙈'), seq, ' '), CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+    "binary key": (
+        "CREATE TABLE t (k BINARY(16) PRIMARY KEY, email VARCHAR(190))",
+        "SELECT UNHEX(MD5(seq)), CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+    "big sparse key": (
+        "CREATE TABLE t (k BIGINT UNSIGNED PRIMARY KEY, email VARCHAR(190))",
+        "SELECT 18446744073709551615 - seq * seq * 100000000, CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+    "decimal and date key": (
+        "CREATE TABLE t (k DECIMAL(20,4), d DATE, email VARCHAR(190), UNIQUE KEY (k, d))",
+        "SELECT seq / 3, '2020-01-01' + INTERVAL seq % 9 DAY, CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+    "id of 0 and zero dates": (
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, d DATE, email VARCHAR(190))",
+        "SELECT seq - 1, IF(seq % 2, '0000-00-00', '2020-02-31'), CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+    "partitions": (
+        "CREATE TABLE t (id INT, y INT, email VARCHAR(190), PRIMARY KEY (id, y)) PARTITION BY HASH (y) PARTITIONS 3",
+        "SELECT seq, seq % 10, CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+    "reserved and long names": (
+        f"CREATE TABLE t (`order` INT PRIMARY KEY, `{NAME}` INT, email VARCHAR(190), KEY `{NAME}` (email), KEY `group` (`{NAME}`))",
+        "SELECT seq, seq, CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+    "key that is masked": (
+        "CREATE TABLE t (email VARCHAR(190) PRIMARY KEY, n INT, KEY (n))",
+        "SELECT CONCAT('p', seq, '@x.com'), seq",
+        "rebuild",
+    ),
+    "key that is masked, with a reference": (
+        "CREATE TABLE t (email VARCHAR(190) PRIMARY KEY, n INT, KEY (n), CONSTRAINT f FOREIGN KEY (n) REFERENCES other (n))",
+        "SELECT CONCAT('p', seq, '@x.com'), NULL",
+        "single update",
+    ),
+    "full-text index": (
+        "CREATE TABLE t (id INT PRIMARY KEY, email VARCHAR(190), FULLTEXT KEY (email))",
+        "SELECT seq, CONCAT('p', seq, '@x.com')",
+        "update",
+    ),
+    "spatial index": (
+        "CREATE TABLE t (id INT PRIMARY KEY, email VARCHAR(190), p POINT NOT NULL, SPATIAL KEY (p))",
+        "SELECT seq, CONCAT('p', seq, '@x.com'), POINT(seq, 1)",
+        "rebuild",
+    ),
+    "counted column that is not the key": (
+        "CREATE TABLE t (a INT NOT NULL AUTO_INCREMENT, b INT, email VARCHAR(190), PRIMARY KEY (b, a), KEY (a), KEY (email))",
+        "SELECT seq, seq % 4, CONCAT('p', seq, '@x.com')",
+        "rebuild",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_table(admin, login, folder, kind) -> None:
+    create, fill, expected = KINDS[kind]
+    rows(admin, "CREATE TABLE other (n INT PRIMARY KEY)")
+    rows(admin, "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'")
+    name = NAME if "names" in kind else "t"
+    rows(admin, create.replace("TABLE t ", f"TABLE `{name}` ", 1))
+    rows(admin, f"INSERT INTO `{name}` {fill} FROM seq_1_to_2500")
+    rows(admin, f"ANALYZE TABLE `{name}`")
+    others = [
+        column
+        for (column,) in rows(
+            admin,
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'd' AND table_name = %s "
+            "AND column_name <> 'email'",
+            (name,),
+        )
+    ]
+    checked = f"SELECT COUNT(*), {', '.join(f'BIT_XOR(CRC32(`{column}`))' for column in others)} FROM `{name}`"
+    before, shown = rows(admin, checked), definition(admin, name)
+    mask(login, folder({name: {"email": "email"}}), chunk_rows=1000)
+    assert technique(admin, name) == expected
+    assert rows(admin, checked) == before
+    assert index_lines(definition(admin, name)) == index_lines(shown)
+    assert value(admin, f"SELECT COUNT(*) FROM `{name}` WHERE email NOT LIKE 'user.%%@example.invalid'", ()) == 0
+    assert value(admin, f"SELECT COUNT(DISTINCT email) FROM `{name}`") == 2500
+
+
+def test_empty_table(admin, login, folder) -> None:
+    rows(admin, "CREATE TABLE t (email VARCHAR(190))")
+    assert mask(login, folder({"t": {"email": "email"}}))["rows"] == 0
+
+
+def test_duplicate_fakes_name_the_table_and_no_value(admin, login, folder) -> None:
+    rows(admin, "CREATE TABLE t (id INT PRIMARY KEY, city VARCHAR(190), UNIQUE KEY (city))")
+    rows(admin, "INSERT INTO t SELECT seq, CONCAT('City of ', seq) FROM seq_1_to_2000")
+    rows(admin, "ANALYZE TABLE t")
+    with pytest.raises(PermanentError, match=r"indexes of d\.t as .* MySQL error 1062") as raised:
+        mask(login, folder({"t": {"city": "city"}}), chunk_rows=1000)
+    assert "City" not in str(raised.value)
+    assert value(admin, "SELECT COUNT(*) FROM t WHERE city LIKE 'City of %%'", ()) == 2000
+
+
+def test_changed_rules_are_refused_once_begun(admin, login, folder) -> None:
+    people(admin)
+    mask(login, folder(RULES), chunk_rows=1000)
+    with pytest.raises(StateError, match=r"the rules of d\.people were changed"):
+        mask(login, folder({"people": {"email": {"mask": "email", "digits": 8}}}), chunk_rows=1000)
+
+
+def test_rule_that_does_not_fit_changes_nothing(admin, login, folder) -> None:
+    people(admin)
+    before = contents(admin)
+    with pytest.raises(PermanentError, match="2 problems") as raised:
+        mask(login, folder({"people": {"email": "email", "born": "email", "nobody": "email"}}))
+    assert "d.people.born" in str(raised.value)
+    assert "d.people.nobody" in str(raised.value)
+    assert contents(admin) == before
+
+
+def test_lost_connection_is_tried_again(admin, login, folder, monkeypatch) -> None:
+    people(admin)
+    task = operator(folder(RULES), chunk_rows=1000)
+    usual = MySqlHook.run
+
+    def lose(self: MySqlHook, statement: str, *args: Any, **kwargs: Any) -> int:
+        if statement.startswith("INSERT INTO `aurora_ops_scratch`.`new_") and next(lost) == 2:
+            rows(admin, f"KILL {self.connection.thread_id()}")
+        return usual(self, statement, *args, **kwargs)
+
+    lost = itertools.count()
+    monkeypatch.setattr(MySqlHook, "run", lose)
+    with task.connect(login) as sql:
+        task._prepare(sql, login)
+        with pytest.raises(TransientError, match=r"(mask d\.people|transaction) as admin@"):
+            task.step(sql)
+    monkeypatch.undo()
+    monkeypatch.setattr(mask_plan, "SMALL_ROWS", 10)
+    assert mask(login, folder(RULES), chunk_rows=1000)["rows"] < 3500
+    assert value(admin, "SELECT COUNT(*) FROM people WHERE email LIKE 'user.%%'", ()) == 3500
+
+
+def test_range_that_a_dead_try_still_works_on_is_waited_for(admin, engine, login, folder) -> None:
+    people(admin)
+    mask(login, folder({"people": {"first_name": "first_name"}}), chunk_rows=1000)
+    entry = mask_ledger.Entry(1, TablePlan(Table("d", "people"), "update", "", 0), 1000, (), "begun", {})
+    with engine.admin("one") as dead, MySqlHook(login) as sql:
+        dead.begin()
+        rows(dead, "INSERT INTO aurora_ops_scratch.mask_chunks (number, chunk) VALUES (1, 99)")
+        rows(dead, "SELECT GET_LOCK('aurora_ops_mask_1', 0)")
+        sql.run("SET SESSION innodb_lock_wait_timeout = 1")
+        with pytest.raises(TransientError, match="error 1205"), sql.transaction():
+            mask_ledger.claim(sql, entry, 99)
+        dead.commit()
+        with sql.transaction():
+            assert mask_ledger.claim(sql, entry, 99) is False
+            assert mask_ledger.claim(sql, entry, 100) is True
