@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from aurora_ops.core import environments, mask_rules, masking, refresh_plan, safety, sql_script
+from aurora_ops.core import environments, mask_plan, mask_rules, masking, refresh_plan, safety, sql_script
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, StateError, report
 from aurora_ops.core.settings import Environment
 from aurora_ops.core.tables import Column, Table
@@ -20,6 +20,7 @@ from aurora_ops.hooks.network import NetworkHook
 from aurora_ops.hooks.rds import DEFAULT_KEY_ALIAS, Cluster, RdsHook, Snapshot
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.secrets import SecretsHook
+from aurora_ops.hooks.table_facts import read_table_facts
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.masking import missing_columns
@@ -359,8 +360,15 @@ class _Check:
         else:
             return
         with MySqlHook(login) as sql:
-            for problem in missing_columns(sql, list(columns), "masking columns"):
-                self.problems.append(problem)
+            missing = missing_columns(sql, list(columns), "masking columns")
+            # no columns: their rules could not be read, which was said already
+            self.problems += missing or (self._rules_that_do_not_fit(sql) if columns else [])
+
+    def _rules_that_do_not_fit(self, sql: MySqlHook) -> list[PermanentError]:
+        """Find rules that their tables do not allow: wrong types, fakes that are too long."""
+        schemas = self.settings.database.schemas
+        rules = [rule for schema in schemas for rule in mask_rules.read_rules(self.sql_folder / "masking" / schema)]
+        return mask_plan.plan_tables(read_table_facts(sql, schemas), rules)[1]
 
     def _target_login(self, live: Cluster) -> Login:
         target = self.settings.target

@@ -11,9 +11,11 @@ import yaml
 from aurora_ops.core import mask_plan
 from aurora_ops.core.errors import PermanentError, StateError, TransientError
 from aurora_ops.core.mask_plan import TablePlan
+from aurora_ops.core.mask_rules import read_rules
 from aurora_ops.core.tables import Table
 from aurora_ops.hooks.mysql import MySqlHook
-from aurora_ops.operators import mask_ledger
+from aurora_ops.hooks.table_facts import read_table_facts
+from aurora_ops.operators import mask_crew, mask_ledger
 
 from localcloud.mariadb.engine import Engine
 from tests.local.cloud.databases import free_port, rows, value
@@ -185,6 +187,28 @@ def test_techniques_agree(admin, login, folder) -> None:
         mask(login, folder(RULES), chunk_rows=1000, connections=3)
         found.append(contents(admin))
     assert found[0] == found[1] == found[2]
+
+
+def test_progress_is_logged(admin, login, folder, monkeypatch) -> None:
+    people(admin)
+    lines: list[str] = []
+    monkeypatch.setattr(mask_crew, "_LOG_EVERY_S", 0)
+    task = operator(folder(RULES), chunk_rows=1000)
+    with task.connect(login) as sql:
+        task._prepare(sql, login)
+        plans = mask_plan.plan_tables(read_table_facts(sql, ["d"]), read_rules(folder(RULES)))[0]
+        crew = mask_crew.Crew(
+            lambda: task.connect(login),
+            salt="s" * 64,
+            connections=2,
+            chunk_rows=1000,
+            log=lambda text, *given: lines.append(text % given),
+        )
+        finished = crew.mask(plans)
+    assert [each.rows for each in finished] == [3500]
+    chunks = [re.fullmatch(r"d\.people: chunk (\d) of 4, .* rows, [\d,]+ rows/s, \d+ s left", line) for line in lines]
+    assert [found[1] for found in chunks if found] == ["1", "2", "3", "4"]
+    assert lines[-1].startswith("d.people: done, rebuild, 3500 rows in ")
 
 
 def test_next_number_is_kept(admin, login, folder) -> None:

@@ -12,6 +12,8 @@ from typing import ClassVar
 import pytest
 import yaml
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError
+from aurora_ops.core.mask_plan import ColumnFacts, TableFacts
+from aurora_ops.core.tables import Table
 from aurora_ops.hooks.base import AwsHook
 from aurora_ops.operators import prepare
 from aurora_ops.operators.prepare import CheckRefreshOperator, guards
@@ -123,7 +125,11 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
         world.asking = self.aws_conn_id
         require(self, account_id)
 
+    facts = TableFacts(
+        Table("shop", "customers"), 1, (ColumnFacts("id", "int"), ColumnFacts("email", "varchar", length=190))
+    )
     monkeypatch.setattr(prepare, "MySqlHook", Sql)
+    monkeypatch.setattr(prepare, "read_table_facts", lambda sql, schemas: [facts])
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     monkeypatch.setattr(AwsHook, "require_account", require_account)
     calls.clear()
@@ -285,6 +291,11 @@ WRONG = [
      ["database.keep_tables: 'shop.flags'", "['customers', 'feature_flags']"]),
     ("masking rule on a missing column", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: {mail: email}"),
      ConfigError, ["masking columns: 'shop.customers.mail'", "['email', 'id']"]),
+    ("masking rule that its column does not allow",
+     lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: {id: email}"),
+     ConfigError, ["masking columns shop.customers.id: 'email'", "its type is int"]),
+    ("salt secret is absent", without("database", "masking", {"salt_secret": "none"}), ConfigError,
+     ["database.masking.salt_secret: 'none'"]),
     ("masking rule on a missing table", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("people: {mail: email}"),
      ConfigError, ["there is no table shop.people"]),
     ("no masking for a schema", without("database", "schemas", ["other"]), ConfigError, ["masking/other/columns.yaml"]),
