@@ -245,6 +245,25 @@ class TestMask:
         assert server.said.index("USE `shop`") < server.said.index("BEGIN")
         assert server.said[0].startswith("SET @mask_salt = <")
 
+    def test_shared_salt_keys_the_fakes_and_is_not_shown(self, server, folder, aws_session) -> None:
+        secrets = aws_session.client("secretsmanager")
+        secrets.create_secret(Name="salts/all", SecretString=json.dumps({"salt": "sixteen characters"}))
+        secrets.create_secret(Name="salts/short", SecretString=json.dumps({"salt": "too short"}))
+
+        def salts(**given) -> list[str]:
+            server.said.clear()
+            drive(maker(MaskDatabaseOperator, run_key="k", folders=[folder], masking=given))
+            return [said for said in server.said if said.startswith("SET @mask_salt")]
+
+        own, shared = salts(), salts(salt_secret="salts/all")
+        assert own[-1] == own[0]
+        assert shared[0] == own[0]
+        assert shared[-1] != own[0]
+        assert "sixteen" not in "".join(server.said)
+        with pytest.raises(ConfigError, match="a field salt of at least 16") as raised:
+            salts(salt_secret="salts/short")
+        assert "too short" not in str(raised.value)
+
     def test_killed_try_goes_on_where_it_was(self, server, folder) -> None:
         server.answer("SELECT step FROM", (("shop/010_a.sql:1",),))
         assert self.run(folder) == {"tables": {"skip": 1}, "rows": 0, "statements": 2, "skipped": 1}
