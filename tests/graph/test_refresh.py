@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk import TriggerRule
+from aurora_ops.operators.clusters import ClusterOperator
 
 from tests.graph.conftest import mutating
 
@@ -121,9 +122,9 @@ def test_tasks_on_clusters_and_snapshots_link_to_them(dag) -> None:
         return name in {link.name for link in task.operator_extra_links}
 
     for task in dag.tasks:
-        assert has(task, "RDS cluster") is hasattr(task, "cluster_id"), task.task_id
-        on_snapshot = hasattr(task, "snapshot_id") and not hasattr(task, "cluster_id")
-        assert has(task, "RDS snapshot") is on_snapshot, task.task_id
+        on_cluster = isinstance(task, ClusterOperator)
+        assert has(task, "RDS cluster") is on_cluster, task.task_id
+        assert has(task, "RDS snapshot") is (hasattr(task, "snapshot_id") and not on_cluster), task.task_id
 
 
 def test_undo_watches_each_step_of_the_switch(dag) -> None:

@@ -1,7 +1,7 @@
 """A localcloud whose roles come from the CloudFormation templates, and refreshes recorded under their policies.
 
 Every path that needs an action of its own is recorded: nightly (re-keyed automated snapshot), a fresh snapshot, a manual one,
-a switch that is undone, a lock that another run holds, a target that does not exist yet; then the reaper.
+the reaper, a lock that another run holds, a switch that is undone, and a target that does not exist yet.
 """
 
 from __future__ import annotations
@@ -212,10 +212,10 @@ def recorded(lab: Lab) -> dict[str, Run]:
     assert lab.runs["nightly"].state == "success", lab.runs["nightly"].errors
     record(lab, "fresh", {"snapshot": "fresh", "old_cluster": "delete"}, before=protect_live)
     record(lab, "manual", {"snapshot": "prod-shop-manual"}, before=manual_snapshot)
-    record(lab, "undone", {}, before=refuse_second_secret)
-    record(lab, "locked", {}, before=hold_lock)
-    record(lab, "first", {"keep_tables": []}, before=remove_target)
     record(lab, "reaper", {"dry_run": False}, before=leave_a_copy, dag_id="reap_expired")
+    record(lab, "locked", {}, before=hold_lock)
+    record(lab, "undone", {}, before=refuse_second_secret)
+    record(lab, "first", {"keep_tables": []}, before=remove_target)
     return lab.runs
 
 

@@ -34,6 +34,7 @@ def answer(dags: DagBag, asked: dict[str, Any]) -> dict[str, Any]:
     """Run a DAG to its end."""
     SPANS.clear()
     dag = dags.dags[asked["dag_id"]]
+    dag.deadline = None  # Airflow cannot keep deadlines of a DAG that no DAG processor has stored
     run = dag.test(run_conf=asked.get("conf") or {}, run_after=datetime.now(UTC), logical_date=None)
     instances = {ti.task_id: ti for ti in run.get_task_instances()}
     tasks = {
