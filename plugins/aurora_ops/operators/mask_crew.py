@@ -54,7 +54,8 @@ class Finished:
 def mask_session(sql: MySqlHook, salt: str) -> None:
     """Prepare a session for masking: the salt, no checks that cannot fail here, locks of the rows it changes only."""
     sql.run(f"SET {SALT_VARIABLE} = %s", (salt,), what="salt")
-    sql.run(f"SET SESSION sql_mode = '{_SQL_MODE}', foreign_key_checks = 0", what="session")
+    # in another zone an hour comes twice in autumn, and a shared salt would make other fakes of the same TIMESTAMP
+    sql.run(f"SET SESSION sql_mode = '{_SQL_MODE}', foreign_key_checks = 0, time_zone = '+00:00'", what="session")
     sql.run(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WAIT_S}", what="session")
     logged, style = sql.rows("SELECT @@log_bin, @@binlog_format", what="session")[0]
     if not (int(logged) and str(style).upper() == "STATEMENT"):  # which needs the stricter level
