@@ -131,9 +131,12 @@ def test_without_any_one_action_a_call_is_denied(recorded, name, sid, action) ->
 
 
 def test_operators_declare_what_they_use_and_nothing_else(recorded) -> None:
-    """An operator that takes its passes from another one may use what that one uses."""
+    """An operator that takes its passes from another one may use what that one uses.
+
+    The reaper's are left out: they declare what the refresh's own operators use, whose removals they make.
+    """
     used: dict[str, set[str]] = {}
-    for run in recorded.values():
+    for run in (run for path, run in recorded.items() if path != "reaper"):
         for made in run.decisions:
             if made["operator"] and made["principal"] != AIRFLOW_USER_ARN:
                 used.setdefault(made["operator"], set()).add(made["action"])
@@ -146,12 +149,14 @@ def test_operators_declare_what_they_use_and_nothing_else(recorded) -> None:
         by_family = set().union(*(used.get(other, set()) for other in family))
         if actions - declared:
             lacking[name] = sorted(actions - declared)
-        if declared - by_family:
+        if declared - by_family - BY_SETTING.get(name, set()):
             superfluous[name] = sorted(declared - by_family)
     assert lacking == {}
     assert superfluous == {}
 
 
+# Only with target.old_cluster_kept_days, which the example leaves out.
+BY_SETTING = {"RetireClusterOperator": {"rds:AddTagsToResource", "rds:RemoveTagsFromResource"}}
 DENIALS = [
     pytest.param("destination", "ReadOffers", "ec2:DescribeSecurityGroups", {}, "prepare.check", id="check"),
     pytest.param("orchestrator", "RecordRuns", "dynamodb:PutItem", {}, "prepare.take_lock", id="lock"),
@@ -169,7 +174,7 @@ DENIALS = [
 
 
 @pytest.mark.parametrize(("name", "sid", "action", "conf", "task_id"), DENIALS)
-def test_a_missing_permission_is_named_with_its_remedy(lab, recorded, name, sid, action, conf, task_id) -> None:
+def test_a_missing_permission_is_named_with_its_remedy(lab, name, sid, action, conf, task_id) -> None:
     document = without(policy(name), sid, action)
     put(lab, name, document)
     try:
