@@ -17,7 +17,7 @@ from aurora_ops.core.maskers import MASKERS, Kind, Options, Place, literal
 from aurora_ops.core.tables import Column, Table, quoted
 
 Technique = Literal["rebuild", "update", "single update", "skip"]
-# Up to here one UPDATE is over before a copy is made and swapped (measured: make bench-mask).
+# Up to here one UPDATE is over before a copy is made and swapped.
 SMALL_ROWS = 20_000
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"), "text"),

@@ -145,7 +145,7 @@ class TestPlaces:
         target, source = reaping.places(self.two())
         assert (source.protected, target.protected) == (True, False)
         unlisted = {"safety.protected_accounts": ["999999999999"]}
-        assert [place.protected for place in reaping.places([settings(unlisted)])] == [True, False]
+        assert [place.protected for place in reaping.places([settings(unlisted)])] == [False, True]
         both = {"safety.protected_accounts": ["222222222222"]}
         assert reaping.places([settings(), settings(both)])[0].protected is True
 
