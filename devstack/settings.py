@@ -47,6 +47,7 @@ class StackConfig:
     :param mariadb_prefix: unpacked MariaDB; None leaves it to localcloud.
     :param localcloud: whether localcloud is started at all.
     :param airflow_options: options of Airflow beside ours, ``SECTION__KEY``.
+    :param include: folder of settings, SQL and templates.
     """
 
     home: Path
@@ -61,6 +62,7 @@ class StackConfig:
     mariadb_prefix: str | None = None
     localcloud: bool = True
     airflow_options: Mapping[str, str] = field(default_factory=dict)
+    include: Path = REPO / "include"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> StackConfig:
@@ -185,6 +187,7 @@ class StackConfig:
                 "AWS_CONFIG_FILE": nowhere,
                 "AWS_SHARED_CREDENTIALS_FILE": nowhere,
                 "AWS_EC2_METADATA_DISABLED": "true",
+                "AURORA_OPS_INCLUDE": str(self.include),
                 "AURORA_OPS_POLL_S": f"{self.poll_s:g}",
                 # What answers in milliseconds need not be left alone for half a minute.
                 "AURORA_OPS_RETRY_S": "1",

@@ -126,12 +126,14 @@ def claim_stack() -> Stack:
     )
     for number in range(1, 5):
         home = config.home.with_name(f"stack{number}")
-        stack = Stack(dataclasses.replace(config, home=home, dags=home / "dags"))
+        stack = Stack(dataclasses.replace(config, home=home, dags=home / "dags", include=home / "include"))
         try:
             stack.claim()
         except StackError:
             continue
         place_dags(stack.config.dags)
+        shutil.rmtree(stack.config.include, ignore_errors=True)
+        shutil.copytree(REPO / "include", stack.config.include)  # tests change it
         return stack
     raise StackError("four test sessions run in this clone already; wait for one to end")
 

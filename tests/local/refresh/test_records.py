@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from devstack import waiting
-from devstack.settings import EXTERNAL_ID
-from tests.local.refresh.conftest import DAG_ID, PRODUCTION, SHARED, STAGING, TARGET_KEY
+from tests.local.refresh.conftest import DAG_ID, SHARED, TARGET_KEY, planted_secrets
 
 pytestmark = pytest.mark.local
 
@@ -58,18 +57,6 @@ def links(stack, run, task_id) -> dict[str, str | None]:
 
 def note(stack, run) -> str:
     return stack.api.request("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")["note"]
-
-
-def secrets(stack) -> set[str]:
-    """Every secret text of both accounts, former versions too, and what lets roles be assumed."""
-    found = {EXTERNAL_ID, "localcloud-secret-key"}
-    for account in (PRODUCTION, STAGING):
-        client = stack.aws(account, "secretsmanager")
-        for secret in client.list_secrets()["SecretList"]:
-            for version in secret.get("SecretVersionsToStages", {}):
-                value = json.loads(client.get_secret_value(SecretId=secret["ARN"], VersionId=version)["SecretString"])
-                found.add(value["password"])
-    return found
 
 
 def statistic(stack, name: str, **dimensions: str) -> float:
@@ -148,7 +135,7 @@ def test_a_run_that_succeeds(stack, estate, run_to_end):
     assert statistic(stack, "StepGroupDuration", Environment="staging", StepGroup="mask") > 0
 
     everything = html + json.dumps([data, record, announced, said, links_of_record], default=str)
-    assert not [secret for secret in secrets(stack) if secret in everything]
+    assert not [secret for secret in planted_secrets(stack) if secret in everything]
 
 
 def test_a_run_that_fails_says_why_and_what_to_do(stack, estate, run_to_end):
