@@ -9,7 +9,7 @@ PY := .venv/bin/python
 RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-aws lint format docs requirements mwaa bench-parse bench-overhead up down status clean ci
+.PHONY: help install demo test test-unit test-aws lint format docs requirements mwaa bench-mask bench-parse bench-overhead up down status clean ci
 
 help: ## show this
 	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
@@ -31,10 +31,13 @@ test-unit: install ## the tests that start nothing
 test-aws: install ## the check before a refresh on a real account; AURORA_OPS_TEST_AWS=<environment>, connections in the environment
 	@$(PY) -m pytest -m aws tests/aws $(PYTEST_ARGS)
 
+bench-mask: install ## masking techniques side by side on a MariaDB of their own (BENCH_ROWS=5000000)
+	@$(RUN) PYTHONPATH=.:plugins $(PY) -m benchmarks.mask
+
 lint: install ## ruff, mypy, layers, generated pages
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack docs/policygen
+	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack docs/policygen benchmarks
 	@$(RUN) PYTHONPATH=plugins .venv/bin/lint-imports
 	@$(RUN) PYTHONPATH=plugins $(PY) docs/generate.py --check
 

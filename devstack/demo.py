@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from pathlib import Path
 
 import pymysql
 from botocore.exceptions import ClientError
@@ -80,8 +81,10 @@ def _show(stack: Stack, progress: Progress) -> bool:
     progress.say(f"  {config.airflow_url}/dags/{DAG_ID}/runs/{run.run_id}")
     run = progress.follow(stack.api, run, check=stack.check, stop=stack.stopping)
     progress.say(f"  {run.state} after {(run.ended or 0) - (run.started or 0):.1f} s")
+    page = evidence.save_report(run.run_id, config.home / "reports")
     if run.state != "success":
         _say_failures(stack, progress, run)
+        _say_report(progress, page)
         return False
 
     progress.title("After")
@@ -95,7 +98,11 @@ def _show(stack: Stack, progress: Progress) -> bool:
         progress.say(line)
 
     progress.title("Proofs")
-    found = [*report.judge(production, before, after, kept, columns), _batch_user(evidence), *_traces(evidence, run)]
+    found = [
+        *report.judge(production, before, after, kept, columns),
+        _batch_user(evidence),
+        *_traces(evidence, run, page),
+    ]
     for line in report.proofs(found):
         progress.say(line)
 
@@ -103,8 +110,15 @@ def _show(stack: Stack, progress: Progress) -> bool:
     for line in report.durations(_split(stack, run)):
         progress.say(line)
     holds = all(proof.holds for proof in found)
+    _say_report(progress, page)
     progress.say(f"\n{'every proof holds' if holds else 'NOT every proof holds'}")
     return holds
+
+
+def _say_report(progress: Progress, page: Path | None) -> None:
+    """Say where the run's report is, for a browser."""
+    if page is not None:
+        progress.say(f"\nReport: {page.as_uri()}   (timeline, plan, masking, every step; report.json beside it)")
 
 
 def _status_command(config: StackConfig) -> str:
@@ -130,12 +144,13 @@ def _batch_user(evidence: Evidence) -> Proof:
     return Proof(f"{BATCH_USER}, a user of production only, cannot log in", there and not here, seen)
 
 
-def _traces(evidence: Evidence, run: Run) -> list[Proof]:
-    """Prove that the run left its record and its notification."""
+def _traces(evidence: Evidence, run: Run, page: Path | None) -> list[Proof]:
+    """Prove that the run left its record, its report and its notification."""
     records = evidence.run_record(run.run_id)
     texts = [text for text in evidence.notifications() if run.run_id in text or DAG_ID in text]
     return [
         Proof("the run is recorded", bool(records), f"{len(records)} item(s) in DynamoDB {evidence.runs_table}"),
+        Proof("the run has a report", page is not None, str(page.name) if page else "the record names none"),
         Proof("a notification was sent", bool(texts), f"{len(texts)} message(s) in SQS aurora-ops-inbox"),
     ]
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -121,7 +122,12 @@ class Evidence:
         """Return ``(table, column)`` of what must be masked, from the file beside the masking scripts."""
         path = REPO / "include" / "sql" / "masking" / self.schema / "columns.yaml"
         tables = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return [(table, column) for table, columns in tables.items() for column in columns]
+        return [
+            (table, column)
+            for table, columns in tables.items()
+            for column, rule in columns.items()
+            if _changes_every_value(rule)
+        ]
 
     def mask_proof(self) -> Iterator[Masked]:
         """Compare every sensitive column's distinct values of both environments, at most ``CHUNK`` in memory."""
@@ -144,6 +150,25 @@ class Evidence:
         pages = client.get_paginator("scan").paginate(TableName=self.runs_table)
         return [item for page in pages for item in page["Items"] if run_id in json.dumps(item, default=str)]
 
+    def save_report(self, run_id: str, folder: Path) -> Path | None:
+        """Copy the report of a run, page and JSON, out of S3.
+
+        :param folder: where to; each run has a folder of its own in it.
+        :return: the page; None if the run's record names no report.
+        """
+        for item in self.run_record(run_id):
+            if "report" not in item:
+                continue
+            bucket, _, key = item["report"]["S"].removeprefix("s3://").partition("/")
+            page = folder / Path(key).parent.name / Path(key).name
+            page.parent.mkdir(parents=True, exist_ok=True)
+            s3 = admin_client(SHARED, "s3", self.cloud)
+            for suffix in (".html", ".json"):
+                stored = s3.get_object(Bucket=bucket, Key=str(Path(key).with_suffix(suffix)))
+                page.with_suffix(suffix).write_bytes(stored["Body"].read())
+            return page
+        return None
+
     def notifications(self) -> list[str]:
         """Take every message out of the inbox that the topic feeds, and return their texts."""
         sqs = admin_client(SHARED, "sqs", self.cloud)
@@ -154,6 +179,13 @@ class Evidence:
                 texts.append(message["Body"])
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return texts
+
+
+def _changes_every_value(rule: str | dict[str, Any]) -> bool:
+    """Whether no value of a column may be found again after masking, by its rule."""
+    given = {"mask": rule} if isinstance(rule, str) else rule
+    default = "rows" if given.get("mask") in ("date_shift", "number_noise") else "values"
+    return "keep" not in given and given.get("proof", default) == "values"
 
 
 def compare_column(

@@ -57,6 +57,7 @@ class Stack:
         self.postgres = Postgres(config.home, logs=config.logs, pids=config.pids)
         self._lock: int | None = None
         self._cloud: process.Child | None = None
+        self._seeded = False
         self._guard: socket.socket | None = None
 
     # Starting ---------------------------------------------------------------------------------------------------------
@@ -102,11 +103,14 @@ class Stack:
             ) from error
         return guard
 
-    def start_cloud(self) -> None:
-        """Start localcloud and wait until it answers."""
+    def start_cloud(self, *, keep: bool = False) -> None:
+        """Start localcloud and wait until it answers.
+
+        :param keep: with the state that it left, rather than empty.
+        """
         self._cloud = process.spawn(
             "localcloud",
-            [sys.executable, "-m", "localcloud", "up", "--foreground"],
+            [sys.executable, "-m", "localcloud", "up", "--foreground", *(["--keep"] if keep else [])],
             env=self.config.cloud_env(),
             cwd=REPO,
             log=self.config.logs / "localcloud.log",
@@ -115,13 +119,41 @@ class Stack:
         self.children.append(self._cloud)
         self._wait(self._cloud_answers, "localcloud", 60)
 
+    def bounce_cloud(self, *, kill: bool) -> None:
+        """End localcloud and start it again with its state; what is under way in it goes on.
+
+        :param kill: by SIGKILL, as in a crash; else in an orderly way.
+        """
+        if kill and self._cloud is not None:
+            self._cloud.popen.kill()
+            self._cloud.popen.wait()
+        self._end_cloud()
+        self.start_cloud(keep=True)
+
     def restart_cloud(self) -> None:
-        """Put accounts and databases back to the seeded state: localcloud forgets everything when it ends."""
+        """Put accounts and databases back to the seeded state; the first time it is seeded anew, and then copied."""
+        self._end_cloud()
+        if self._seeded:
+            shutil.rmtree(self.config.cloud_home)
+            _copy(self._seeded_copy, self.config.cloud_home)
+        else:
+            self.start_cloud()
+            self.seed()
+            self._end_cloud()
+            shutil.rmtree(self._seeded_copy, ignore_errors=True)
+            _copy(self.config.cloud_home, self._seeded_copy)
+            self._seeded = True
+        self.start_cloud(keep=True)
+
+    @property
+    def _seeded_copy(self) -> Path:
+        return self.config.cloud_home.with_name("localcloud-seeded")
+
+    def _end_cloud(self) -> None:
         if self._cloud is not None:
             self.children.remove(self._cloud)
             process.stop([self._cloud], grace_s=30)
-        self.start_cloud()
-        self.seed()
+            self._cloud = None
 
     def seed(self) -> None:
         """Fill the accounts and databases; what is there already is left alone.
@@ -273,6 +305,7 @@ class Stack:
         process.sweep(self.config.pids, self.config.home, grace_s=3)
         (self.config.pids / "ready.json").unlink(missing_ok=True)
         (self.config.pids / "stack.json").unlink(missing_ok=True)
+        shutil.rmtree(self._seeded_copy, ignore_errors=True)
         if self._guard is not None:
             self._guard.close()
             self._guard = None
@@ -299,6 +332,12 @@ class Stack:
             self.stop()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder of data; at no cost on file systems that share blocks."""
+    options = ["--reflink=auto", "--sparse=always"] if sys.platform == "linux" else []
+    subprocess.run(["cp", "-a", *options, str(source), str(target)], check=True, capture_output=True)
 
 
 def _identity(folder: Path) -> str:
@@ -345,5 +384,5 @@ def down(config: StackConfig, say: Say, *, timeout_s: float = 60) -> None:
 def clean(config: StackConfig) -> None:
     """Remove the data of a stack that has been stopped; the installation stays."""
     Postgres(config.home, logs=config.logs, pids=config.pids).delete()
-    for folder in (config.airflow_home, config.cloud_home, config.pids):
+    for folder in (config.airflow_home, config.cloud_home, config.pids, config.home / "reports"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ import string
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.iam.models import AccessKey, Role, iam_backends
 
@@ -61,15 +61,17 @@ class Identities:
         self._sessions: dict[str, Session] = {}
         self._bootstrap: dict[str, str] = {}
         self._bootstrap_secrets: set[str] = set()
+        self._bootstrap_content: dict[str, dict[str, str]] = {}
 
     def write_bootstrap(self, path: Path) -> None:
-        """Make new root credentials for every account, and write them where only the owner of this process can read.
+        """Make root credentials for every account, and write them where only the owner of this process can read.
 
-        Somebody must create the first role of an account. Seeding and tests use them, workflows never do.
+        After a restart with the state they are those of before. Somebody must create the first role of an account.
+        Seeding and tests use them, workflows never do.
         """
         alphabet = string.ascii_uppercase + string.digits
-        content = {}
-        for account in ACCOUNT_NAMES:
+        content = self._bootstrap_content
+        for account in ACCOUNT_NAMES if not content else ():
             key_id = "AKIABOOT" + "".join(secrets.choice(alphabet) for _ in range(12))
             self._bootstrap[key_id] = account
             secret = secrets.token_urlsafe(30)
@@ -79,6 +81,22 @@ class Identities:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(content, file)
+
+    def dump(self) -> dict[str, Any]:
+        """Return everything to come back to after a restart."""
+        with self._lock:
+            return {
+                "sessions": dict(self._sessions),
+                "bootstrap": self._bootstrap,
+                "secrets": self._bootstrap_secrets,
+                "content": self._bootstrap_content,
+            }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go back to what :meth:`dump` gave."""
+        with self._lock:
+            self._sessions, self._bootstrap = state["sessions"], state["bootstrap"]
+            self._bootstrap_secrets, self._bootstrap_content = state["secrets"], state["content"]
 
     def is_bootstrap_secret(self, secret: str) -> bool:
         """Whether this is the secret key of bootstrap credentials."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from localcloud.faults import Faults
+from localcloud.state.store import Part, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from localcloud.recorder import Recorder
 
     AdminOperation: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+    EndResource: TypeAlias = Callable[[str, str, dict[str, Any], str], None]
+
+
+# Services that change each other's state share a lock.
+SHARED_LOCKS = {"sns": "sqs"}
 
 
 @dataclass(frozen=True)
@@ -149,8 +155,13 @@ class Cloud:
         self._admin: dict[str, AdminOperation] = {}
         self.rds: Core | None = None  # what identity policies are asked about; RDS puts itself here
         self.access: Access | None = None
-        self.faults = Faults()
+        self._terminal: dict[str, EndResource] = {}
+        self.store = Store(config.home / "state", self.lock)
+        self.store.part("identities", Part(identities.dump, identities.load))
+        self.faults = Faults(config.faults_file, lambda: self.store.save("faults"))
+        self.store.part("faults", Part(self.faults.dump, self.faults.load))
         self.on_admin("faults-add", self.faults.add)
+        self.on_admin("faults-remove", self.faults.remove)
         self.on_admin("faults-clear", self.faults.clear)
         self.on_admin("faults-list", self.faults.list)
 
@@ -160,7 +171,7 @@ class Cloud:
         Order, to exclude deadlocks: rds, then secretsmanager, then kms.
         """
         with self._locks_lock:
-            return self._locks.setdefault(service, threading.RLock())
+            return self._locks.setdefault(SHARED_LOCKS.get(service, service), threading.RLock())
 
     @property
     def caller(self) -> Caller:
@@ -182,6 +193,32 @@ class Cloud:
             yield
         finally:
             self._local.caller = former
+
+    @property
+    def ends_in(self) -> str | None:
+        """Status in which a fault rule lets the operation end that this thread is starting; None without."""
+        status: str | None = getattr(self._local, "ends_in", None)
+        return status
+
+    @contextmanager
+    def ending(self, status: str) -> Iterator[None]:
+        """Let the operations that this thread starts end in a status of failure (a fault rule does)."""
+        self._local.ends_in = status
+        try:
+            yield
+        finally:
+            self._local.ends_in = None
+
+    def on_terminal(self, service: str, function: EndResource) -> None:
+        """Let ``function`` put the resource that a call names into a status of failure at once.
+
+        :param function: takes account, region, the call's parameters and the status.
+        """
+        self._terminal[service] = function
+
+    def end_resource(self, service: str, account: str, region: str, parameters: dict[str, Any], status: str) -> None:
+        """Run what was registered with :meth:`on_terminal`."""
+        self._terminal[service](account, region, parameters, status)
 
     def on_startup(self, function: Callable[[], None]) -> None:
         """Run ``function`` after every extension is installed, before the first request."""
@@ -216,7 +253,7 @@ class Cloud:
             function()
 
     def shutdown(self) -> None:
-        """Run what was registered with :meth:`on_shutdown`, then close the engine, whatever fails before."""
+        """Run what was registered with :meth:`on_shutdown`, save the state, close the engine, whatever fails before."""
         pending = list(self._shutdown)
         try:
             while pending:
@@ -226,4 +263,7 @@ class Cloud:
                 self._shutdown = pending
                 self.shutdown()
             else:
-                self.engine.close()
+                try:
+                    self.store.close()
+                finally:
+                    self.engine.close()

@@ -30,6 +30,8 @@ class CloudConfig:
     :param mariadb_prefix: folder with an unpacked MariaDB, or None to look on the PATH and in .local/mariadb/root.
     :param iam: whether identity policies decide what users and roles may do.
     :param iam_policies: folder of identity policies that the seed attaches; see localcloud/README.md.
+    :param faults_file: YAML file of fault rules, or None.
+    :param keep: start with the state that an earlier server of this home left, rather than empty.
     """
 
     home: Path
@@ -41,6 +43,8 @@ class CloudConfig:
     mariadb_prefix: Path | None = None
     iam: bool = False
     iam_policies: Path | None = None
+    faults_file: Path | None = None
+    keep: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -68,6 +72,11 @@ class CloudConfig:
         return self.home / "seeded"
 
     @property
+    def has_state(self) -> bool:
+        """Whether an earlier server of this home left its state."""
+        return (self.home / "state" / "meta.json").exists()
+
+    @property
     def credentials_file(self) -> Path:
         """Bootstrap credentials of every account, new on every start, readable by the owner only."""
         return self.home / "bootstrap.json"
@@ -83,6 +92,7 @@ class CloudConfig:
         prefix, policies, iam = env.get("MARIADB_PREFIX"), env.get("LOCALCLOUD_IAM_POLICIES"), env.get("LOCALCLOUD_IAM")
         if iam not in {None, "", "off", "enforce"}:
             raise ConfigError(f"LOCALCLOUD_IAM={iam!r} is not known; give enforce or off")
+        faults = env.get("LOCALCLOUD_FAULTS")
         return cls(
             home=Path(env.get("LOCALCLOUD_HOME") or REPOSITORY / ".local" / "localcloud").absolute(),
             port=int(_number(env, "LOCALCLOUD_PORT", cls.port, 1, 65535)),
@@ -93,6 +103,8 @@ class CloudConfig:
             mariadb_prefix=Path(prefix).absolute() if prefix else None,
             iam=iam == "enforce",
             iam_policies=Path(policies).absolute() if policies else None,
+            faults_file=Path(faults).absolute() if faults else None,
+            keep=bool(_number(env, "LOCALCLOUD_KEEP", 0, 0, 1)),
         )
 
 

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from uuid import uuid4
@@ -18,6 +19,7 @@ from xml.sax.saxutils import escape
 from moto.core.exceptions import ServiceException
 
 from localcloud.accounts import ExpiredCredentialsError, UnknownCredentialsError
+from localcloud.fault_effects import Asked, DroppedError, break_off, struck
 from localcloud.recorder import Call, is_mutating
 from localcloud.request import read_request, redact
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from localcloud.cloud import Caller, Cloud
+    from localcloud.faults import Strike
     from localcloud.iam.access import Refusal
 
     StartResponse = Callable[..., Any]
@@ -34,11 +37,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ADMIN_PATH = "/localcloud/admin/"
+FAULTS_PATH = "/localcloud/faults"
 SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 # Services that wait or stream in a call, or are safe without: one lock around them would block everybody else.
 UNLOCKED = {"s3", "lambda", "states"}
-# Services that change each other's state share a lock.
-SHARED_LOCKS = {"sns": "sqs"}
 ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
@@ -79,13 +81,37 @@ class Guard:
             return _json_answer(start_response, 200, self._cloud.recorder.calls(since=since, mutating=mutating))
         if path.startswith(ADMIN_PATH) and environ["REQUEST_METHOD"] == "POST":
             return self._admin(path.removeprefix(ADMIN_PATH), environ, start_response)
+        if path == FAULTS_PATH or path.startswith(FAULTS_PATH + "/"):
+            return self._faults(path.removeprefix(FAULTS_PATH).strip("/"), environ, start_response)
         return _json_answer(start_response, 404, {"message": f"there is no {path}; see localcloud/README.md"})
 
-    def _admin(self, name: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def _faults(self, rule: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """POST adds a rule, GET lists them, DELETE removes all or the one whose id the path ends in."""
+        method = environ["REQUEST_METHOD"]
+        if method == "DELETE" and rule:
+            return self._admin(
+                "faults-remove", environ, start_response, {"rule": int(rule) if rule.isdigit() else rule}
+            )
+        name = {"POST": "faults-add", "GET": "faults-list", "DELETE": "faults-clear"}.get(method)
+        if name is None or rule:
+            message = (
+                f"{method} {environ['PATH_INFO']}: POST, GET or DELETE {FAULTS_PATH}, or DELETE {FAULTS_PATH}/<id>"
+            )
+            return _json_answer(start_response, 404, {"message": message})
+        return self._admin(name, environ, start_response)
+
+    def _admin(
+        self,
+        name: str,
+        environ: dict[str, Any],
+        start_response: StartResponse,
+        parameters: dict[str, Any] | None = None,
+    ) -> Iterable[bytes]:
         if not self._cloud.identities.is_bootstrap_secret(environ.get("HTTP_X_LOCALCLOUD_SECRET", "")):
             return _json_answer(start_response, 403, {"message": "this needs the secret in bootstrap.json"})
         try:
-            parameters = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+            if parameters is None:
+                parameters = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
             return _json_answer(start_response, 200, self._cloud.admin(name, parameters))
         except (ValueError, LookupError, ServiceException) as error:
             return _json_answer(start_response, 400, {"message": str(error)})
@@ -93,10 +119,12 @@ class Guard:
     def _aws(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         began, ticks = time.time(), time.perf_counter()
         key_id, region, signing_name, token = _signature(environ)
-        service, action, asked = read_request(environ, signing_name)
-        parameters = redact(asked)
+        service, action, given = read_request(environ, signing_name)
+        parameters = redact(given)
         answer = _Answer(start_response)
         caller: Caller | None = None
+        strike: Strike | None = None
+        dropped: DroppedError | None = None
         try:
             caller = self._cloud.identities.caller(key_id, token)
         except UnknownCredentialsError:
@@ -106,18 +134,23 @@ class Guard:
         else:
             # moto takes the account from this header; what the client sent under this name is overwritten.
             environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.account
-            fault = self._cloud.faults.strike(caller.account, service, action, parameters)
+            strike = self._cloud.faults.strike(caller.account, service, action, parameters)
+            refusal = self._judge(caller, region, service, action, given, environ)
+            call = partial(self._call, environ, answer, service, action, caller, refusal)
             try:
-                if fault is not None:
-                    body = _error(environ, answer, service, fault.status, fault.code, fault.message)
-                elif refusal := self._judge(caller, region, service, action, asked, environ):
-                    body = _error(environ, answer, service, refusal.status, refusal.code, refusal.message)
+                if strike is None:
+                    body = call()
                 else:
-                    with self._lock(service, action), self._cloud.calling(caller):
-                        body = self._app(environ, answer)
+                    asked = Asked(caller.account, region, service, action, parameters)
+                    refuse_call = partial(_error, environ, answer, service)
+                    body = struck(strike, asked, self._cloud, call, refuse_call)
             except NotImplementedError as lack:
                 body = _error(environ, answer, service, 501, "NotImplemented", str(lack))
+            except DroppedError as drop:
+                body, dropped = [], drop
         status, error, body = answer.outcome(body)
+        if dropped:
+            error = "ConnectionClosed"
         self._cloud.recorder.add(
             Call(
                 time=began,
@@ -131,23 +164,44 @@ class Guard:
                 parameters=parameters,
                 status=status,
                 error=error,
+                fault=strike.number if strike else None,
             )
         )
+        if dropped:
+            break_off(environ)
+            raise dropped
         return body
 
     def _judge(
-        self, caller: Caller, region: str, service: str, action: str, asked: dict[str, Any], environ: dict[str, Any]
+        self, caller: Caller, region: str, service: str, action: str, given: dict[str, Any], environ: dict[str, Any]
     ) -> Refusal | None:
         """Ask the identity policies of the caller, if they are enforced."""
         access = self._cloud.access
         if access is None:
             return None
-        return access.check(caller, region, service, action, asked, protocol_of(environ, service))
+        return access.check(caller, region, service, action, given, protocol_of(environ, service))
+
+    def _call(
+        self,
+        environ: dict[str, Any],
+        answer: _Answer,
+        service: str,
+        action: str,
+        caller: Caller,
+        refusal: Refusal | None,
+    ) -> Iterable[bytes]:
+        if refusal is not None:
+            return _error(environ, answer, service, refusal.status, refusal.code, refusal.message)
+        with self._lock(service, action), self._cloud.calling(caller):
+            body = self._app(environ, answer)
+            if answer.is_success:
+                self._cloud.store.called(service, action)
+            return body
 
     def _lock(self, service: str, action: str) -> AbstractContextManager[Any]:
         if service in UNLOCKED or action == "ReceiveMessage":
             return nullcontext()
-        return self._cloud.lock(SHARED_LOCKS.get(service, service))
+        return self._cloud.lock(service)
 
 
 def _signature(environ: dict[str, Any]) -> tuple[str, str, str, str | None]:
@@ -175,6 +229,11 @@ class _Answer:
         self._status = int(status.split()[0])
         self._headers = {name.lower(): value for name, value in headers}
         return self._start_response(status, headers, exc_info)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the answer is none of an error."""
+        return 0 < self._status < 400
 
     def outcome(self, body: Iterable[bytes]) -> tuple[int, str | None, Iterable[bytes]]:
         """HTTP status, error code and the body, which is read only if it tells an error."""

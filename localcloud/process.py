@@ -143,7 +143,7 @@ def answers(config: CloudConfig) -> bool:
         return False
 
 
-def start(config: CloudConfig) -> int:
+def start(config: CloudConfig, *, keep: bool = False) -> int:
     """Start the server detached from this terminal, wait until it answers, return its process id.
 
     :raises PortInUseError: something listens on the port.
@@ -154,7 +154,7 @@ def start(config: CloudConfig) -> int:
     with config.log_file.open("ab") as log:
         log_start = log.tell()
         child = subprocess.Popen(
-            [sys.executable, "-m", "localcloud", "up", "--foreground"],
+            [sys.executable, "-m", "localcloud", "up", "--foreground", *(["--keep"] if keep else [])],
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=log,

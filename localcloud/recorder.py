@@ -30,7 +30,8 @@ class Call:
     :param action: operation name, such as ``CopyDBClusterSnapshot``; ``Unknown`` if no operation matches.
     :param mutating: it may change something; judged by the operation's verb.
     :param caller: ARN, or None if the credentials were refused.
-    :param error: AWS error code, None on success.
+    :param error: AWS error code, None on success; ``ConnectionClosed`` if a fault rule left the caller without answer.
+    :param fault: id of the fault rule that struck the call.
     """
 
     time: float
@@ -44,6 +45,7 @@ class Call:
     parameters: dict[str, Any]
     status: int
     error: str | None
+    fault: int | None = None
 
 
 def is_mutating(action: str) -> bool:
@@ -54,13 +56,16 @@ def is_mutating(action: str) -> bool:
 class Recorder:
     """Appends calls to a file and keeps the latest in memory. Thread-safe.
 
-    :param path: JSON-lines file; appended to.
+    :param path: JSON-lines file; what it holds is remembered, and it is appended to.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._calls: deque[Call] = deque(maxlen=KEPT_CALLS)
+        self._calls: deque[Call] = deque((Call(**call) for call in read_calls(path)), maxlen=KEPT_CALLS)
+        broken = path.exists() and not path.read_bytes().endswith(b"\n")
         self._file = path.open("a", buffering=1)
+        if broken:
+            self._file.write("\n")
 
     def add(self, call: Call) -> None:
         """Record a call that has ended."""
@@ -87,6 +92,9 @@ def read_calls(path: Path, *, since: float = 0, mutating: bool = False) -> Itera
         return
     with path.open() as file:
         for line in file:
-            call = json.loads(line)
+            try:
+                call = json.loads(line)
+            except ValueError:  # the line that a killed server was writing
+                continue
             if call["time"] >= since and (call["mutating"] or not mutating):
                 yield call

@@ -15,7 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from localcloud import accounts, rds
+from localcloud import accounts, faults, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
 from localcloud.iam.access import Access
@@ -54,22 +54,28 @@ class _QuietHandler(MotoRequestHandler):
 
 
 def clear_state(config: CloudConfig) -> None:
-    """Remove clusters, snapshots and records that an earlier server left in its home. Only under the home's lock."""
+    """Remove clusters, snapshots, state and records that an earlier server left. Only under the home's lock."""
     for folder in ("clusters", "snapshots"):
         path = config.home / "mariadb" / folder
         if path.exists():
             shutil.rmtree(path)
+    shutil.rmtree(config.home / "state", ignore_errors=True)
     config.calls_file.unlink(missing_ok=True)
     config.seeded_file.unlink(missing_ok=True)
 
 
 def build(config: CloudConfig) -> tuple[Cloud, Guard]:
-    """Install every extension into moto and put the guard in front of it.
+    """Install every extension into moto and put the guard in front of it; with ``keep``, bring the state back.
 
     moto builds the application of a service on its first request, so what is patched before that takes effect.
     """
     # This variable would give every call to one account, whatever its credentials.
     os.environ.pop("MOTO_ACCOUNT_ID", None)
+    keep = config.keep and config.has_state
+    if not keep:
+        clear_state(config)
+    if config.faults_file is not None:
+        faults.read_file(config.faults_file)
     identities = accounts.Identities()
     key_rules = kms_rules.KeyRules()
     cloud = Cloud(
@@ -85,8 +91,11 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
     access = cloud.access = Access(cloud, on=config.iam)
     cloud.on_admin("iam-enforce", access.switch)
     cloud.on_admin("iam-decisions", access.decisions)
-    identities.create_airflow_user()
+    if not cloud.store.open(keep=keep):
+        identities.create_airflow_user()
     identities.write_bootstrap(config.credentials_file)
+    cloud.store.save("iam")
+    cloud.store.save("identities")
     cloud.startup()
 
     def status() -> dict[str, Any]:
@@ -149,7 +158,6 @@ def serve(config: CloudConfig, fill: Callable[[CloudConfig], None] | None = None
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     end_orphans(config.home)
-    clear_state(config)
     cloud, guard = build(config)
     try:
         server = make_server(
@@ -161,6 +169,7 @@ def serve(config: CloudConfig, fill: Callable[[CloudConfig], None] | None = None
         _serve_until(stop, server)
         return fill is None or config.seeded_file.exists()
     finally:
+        cloud.faults.release()
         cloud.shutdown()
         cloud.recorder.close()
         config.credentials_file.unlink(missing_ok=True)

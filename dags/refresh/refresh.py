@@ -13,7 +13,8 @@ the whole plan and changes nothing. Where approval is asked for, the run waits b
 nothing that serves is touched; a failed switch is undone (`switch.undo_rename`).
 
 **Triage.** `prepare.check` red: the message names field, value and what is allowed; nothing was changed.
-`mask.prove_mask` red: values survived in the columns named; mend `include/sql/masking`. `switch.*` red: the record of
+`mask.prove_mask` red: values survived in the columns named; mend `include/sql/masking`. `mask.scan_columns` red: columns
+named hold what looks like personal data; decide about them in `columns.yaml`. `switch.*` red: the record of
 the run says what serves now. `clean_up.*` red: something is left behind and named in the record's warnings.
 """
 
@@ -65,7 +66,7 @@ def refresh(environment: Configured) -> None:
         approved = approve(settings, plan, resource_id, masked.results)
         switched = swap_cluster(settings, plan, resource_id, Outputs(masked.users)["versions"])
         published = publish(settings, plan, Outputs(source.first)["snapshot_id"])
-        cleaned = clean_up(settings, plan, Outputs(source.shareable)["snapshot_id"])
+        cleaned = clean_up(settings, plan, Outputs(source.shareable)["snapshot_id"], Outputs(masked.scan)["coverage"])
         recorded, _ = record(settings, plan)
 
         prepared.lock >> [source.first, file_systems]
@@ -75,7 +76,7 @@ def refresh(environment: Configured) -> None:
         prepared.clear_old >> switched.rename_live
         switched.verified >> published
 
-        published >> cleaned.retire_old
+        published >> [cleaned.retire_old, cleaned.remember]
         source.copy >> cleaned.revoke
         restored.cluster >> cleaned.delete_copy
         masked.load >> cleaned.delete_kept

@@ -10,19 +10,16 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
-import secrets
 import shutil
+import signal
 import subprocess
-import sys
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localcloud.mariadb import binaries as programs
-from localcloud.mariadb import template
+from localcloud.mariadb import files, template
 from localcloud.mariadb.errors import EngineError
 from localcloud.mariadb.relay import Relay
 from localcloud.mariadb.server import ADMIN, Server, data, end_orphan
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
 
 _EMULATION = Path(__file__).with_name("emulate.sql")
-_SOCKET_PATH_LIMIT = 100
 _TEMPLATE = "0 template"
 
 # What Aurora's master user has, in MariaDB's words; never SUPER, FILE or SHUTDOWN. SET USER lets it create triggers,
@@ -69,10 +65,10 @@ class Engine:
             self._lock_file.close()
             raise EngineError(f"another localcloud uses {home}: run `python -m localcloud down` first") from error
         end_orphans(home)
-        self._sockets = _short_folder()
+        self._sockets = files.short_folder()
         (self._root / "sockets").write_text(str(self._sockets))
         self._authority = Authority(home.resolve() / "tls")
-        self._password = _admin_password(self._root / "rdsadmin.secret")
+        self._password = files.admin_password(self._root / "rdsadmin.secret")
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
         self._servers: dict[str, Server] = {}
@@ -141,7 +137,34 @@ class Engine:
             self.expose(key, set())
             if server := self._servers.pop(key, None):
                 server.stop(kill=True)
-            _remove(self._cluster_folder(key))
+            files.remove(self._cluster_folder(key))
+
+    def has(self, key_or_snapshot: str) -> bool:
+        """Whether there is a cluster or a snapshot of this key, complete."""
+        return self._cluster_folder(key_or_snapshot).exists() or self._snapshot_folder(key_or_snapshot).exists()
+
+    def crashed(self) -> list[str]:
+        """List the clusters whose server has ended without being told to."""
+        return [key for key, server in list(self._servers.items()) if server.crashed]
+
+    def kill(self, key: str) -> int:
+        """Let the cluster's server die at once, as in a crash.
+
+        :return: its process id.
+        :raises EngineError: it does not run.
+        """
+        pid = self.pid(key)
+        if pid is None:
+            raise EngineError(f"the server of {key} does not run")
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def prune(self, keys: set[str]) -> None:
+        """Remove clusters and snapshots that nobody knows, such as those that a killed localcloud was making."""
+        known = {files.file_name(key) for key in keys}
+        for folder in [*(self._root / "clusters").glob("*"), *(self._root / "snapshots").glob("*")]:
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def pid(self, key: str) -> int | None:
         """Return the process id of the cluster's server, None if it does not run."""
@@ -207,7 +230,7 @@ class Engine:
             with self._locked(_cluster(key)):
                 server = self._servers.get(key)
                 if server is None or not server.running:
-                    _copy(data(source), target)
+                    files.copy(data(source), target)
                     return
             # without the cluster's lock: while this takes its time, the cluster may be renamed and exposed elsewhere
             self._backup(source, server.socket, target)
@@ -226,13 +249,13 @@ class Engine:
     def delete_snapshot(self, snapshot_key: str) -> None:
         """Remove a snapshot; clusters and copies made from it stay."""
         with self._locked(_snapshot(snapshot_key)):
-            _remove(self._snapshot_folder(snapshot_key))
+            files.remove(self._snapshot_folder(snapshot_key))
 
     def size_bytes(self, key_or_snapshot: str) -> int:
         """Return the size of a cluster's or snapshot's files without redo logs; 0 if there is neither."""
         for folder in (data(self._cluster_folder(key_or_snapshot)), self._snapshot_folder(key_or_snapshot)):
             if folder.exists():
-                return sum(_sizes(folder))
+                return sum(files.sizes(folder))
         return 0
 
     def close(self) -> None:
@@ -257,10 +280,10 @@ class Engine:
             yield
 
     def _cluster_folder(self, key: str) -> Path:
-        return self._root / "clusters" / _file_name(key)
+        return self._root / "clusters" / files.file_name(key)
 
     def _snapshot_folder(self, snapshot_key: str) -> Path:
-        return self._root / "snapshots" / _file_name(snapshot_key)
+        return self._root / "snapshots" / files.file_name(snapshot_key)
 
     def _existing_snapshot(self, snapshot_key: str) -> Path:
         folder = self._snapshot_folder(snapshot_key)
@@ -273,9 +296,9 @@ class Engine:
         if folder.exists():
             raise EngineError(f"there is a cluster {key} already: delete it first")
         making = folder.with_name(f"{folder.name}.making")
-        _remove(making)
+        files.remove(making)
         making.mkdir(parents=True)
-        _copy(source, data(making))
+        files.copy(source, data(making))
         making.rename(folder)
 
     @contextlib.contextmanager
@@ -284,13 +307,13 @@ class Engine:
         if folder.exists():
             raise EngineError(f"there is a snapshot {snapshot_key} already")
         making = folder.with_name(f"{folder.name}.making")
-        _remove(making)
+        files.remove(making)
         making.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield making
             making.rename(folder)
         finally:
-            _remove(making)
+            files.remove(making)
 
     def _server(self, key: str) -> Server:
         with self._guard:
@@ -370,49 +393,3 @@ def _snapshot(snapshot_key: str) -> str:
 def _cluster(key: str) -> str:
     """Return the name of a cluster's lock."""
     return f"2 cluster {key}"
-
-
-def _file_name(key: str) -> str:
-    """Return a legal file name for `key`, itself where it is one."""
-    plain = re.sub(r"[^A-Za-z0-9_-]", "-", key)[:80]
-    return plain if plain == key else f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-
-
-def _short_folder() -> Path:
-    """Return a new private folder whose files have short enough names for unix sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="lc-"))
-    if len(str(folder)) + 20 > _SOCKET_PATH_LIMIT:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="lc-", dir="/tmp"))
-    return folder
-
-
-def _admin_password(path: Path) -> str:
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(16))
-    return path.read_text()
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder; at no cost on file systems that share blocks."""
-    if sys.platform != "linux":
-        shutil.copytree(source, target)
-        return
-    command = ["cp", "-a", "--reflink=auto", "--sparse=auto", str(source), str(target)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise EngineError(f"copying {source} failed (is the disk full?): {result.stderr.strip()}")
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
-def _sizes(folder: Path) -> Iterator[int]:
-    for path in folder.rglob("*"):
-        if not path.name.startswith(("ib_logfile", "aria_log", "ibtmp")):
-            with contextlib.suppress(FileNotFoundError):  # a running server creates and removes files
-                stat = path.stat()
-                yield stat.st_size if path.is_file() else 0

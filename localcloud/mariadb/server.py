@@ -46,6 +46,8 @@ SETTINGS = {
     "table-definition-cache": "600",
     "max-allowed-packet": "64M",
     "event-scheduler": "OFF",
+    # as in MySQL 8: INSERT ... SELECT of one connection does not keep another out of a table with AUTO_INCREMENT
+    "innodb-autoinc-lock-mode": "2",
     "character-set-server": "utf8mb4",
     "collation-server": "utf8mb4_unicode_ci",
     "default-time-zone": "+00:00",
@@ -100,6 +102,11 @@ class Server:
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the process has ended without :meth:`stop`."""
+        return self._process is not None and self._process.poll() is not None
 
     @property
     def pid(self) -> int | None:

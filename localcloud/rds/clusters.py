@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from localcloud.faults import TERMINAL
 from localcloud.rds import catalog, lifecycle, managed, network, rules, views
 from localcloud.rds.core import new_id
 from localcloud.rds.errors import (
@@ -195,9 +196,10 @@ class Clusters:
         core.lifecycle.run(
             f"create cluster {cluster.identifier}",
             lifecycle.CREATE_CLUSTER,
-            lambda: core.engine.create(cluster.resource_id),
+            partial(core.once, cluster.resource_id, partial(core.engine.create, cluster.resource_id)),
             partial(self._created, cluster),
             partial(core.fail, cluster),
+            cluster,
         )
         return views.cluster(region, cluster)
 
@@ -240,7 +242,7 @@ class Clusters:
                 raise InvalidParameterCombinationError(
                     "Cannot delete protected Cluster, please disable deletion protection and try again."
                 )
-            if cluster.status != "failed":
+            if cluster.status not in TERMINAL:
                 core.require_available(cluster, "delete the cluster")
             if any(member.status != "deleting" for member in region.members(cluster)):
                 raise InvalidClusterStateError(
@@ -256,6 +258,7 @@ class Clusters:
                 None,
                 partial(self._when_free, region, cluster, snapshot, remove),
                 partial(core.fail, cluster),
+                cluster,
             )
             return views.cluster(region, cluster)
 
@@ -293,7 +296,9 @@ class Clusters:
                         self.snapshots.remove(region, snapshot)
             core.forget(cluster.resource_id)
 
-        core.lifecycle.run(f"delete cluster {cluster.identifier}", 0, remove, removed, partial(core.fail, cluster))
+        core.lifecycle.run(
+            f"delete cluster {cluster.identifier}", 0, remove, removed, partial(core.fail, cluster), cluster
+        )
 
     def stop(self, region: Region, params: Params) -> dict[str, Any]:
         """StopDBCluster: the server ends, nothing listens; only start is possible then."""
@@ -318,7 +323,9 @@ class Clusters:
                 self._turn_all(cluster, members, "stopped", listening=False)
                 core.event(cluster, "DB cluster stopped", "notification")
 
-        core.lifecycle.run(f"stop {cluster.identifier}", lifecycle.STOP, work, done, partial(core.fail, cluster))
+        core.lifecycle.run(
+            f"stop {cluster.identifier}", lifecycle.STOP, work, done, partial(core.fail, cluster), cluster
+        )
         return views.cluster(region, cluster)
 
     def start(self, region: Region, params: Params) -> dict[str, Any]:
@@ -347,7 +354,9 @@ class Clusters:
                 self._turn_all(cluster, members, "available", listening=True)
                 core.event(cluster, "DB cluster started", "notification")
 
-        core.lifecycle.run(f"start {cluster.identifier}", lifecycle.START, work, done, partial(core.fail, cluster))
+        core.lifecycle.run(
+            f"start {cluster.identifier}", lifecycle.START, work, done, partial(core.fail, cluster), cluster
+        )
         return views.cluster(region, cluster)
 
     def failover(self, region: Region, params: Params) -> dict[str, Any]:
@@ -374,7 +383,7 @@ class Clusters:
                 core.event(cluster, "Completed failover to DB instance", "failover")
 
         core.lifecycle.run(
-            f"fail over {cluster.identifier}", lifecycle.FAILOVER, None, done, partial(core.fail, cluster)
+            f"fail over {cluster.identifier}", lifecycle.FAILOVER, None, done, partial(core.fail, cluster), cluster
         )
         return views.cluster(region, cluster)
 

@@ -24,6 +24,8 @@ from localcloud.rds.lifecycle import LAG, Lifecycle
 from localcloud.rds.model import Cluster, Event, Instance, Region, Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localcloud.cloud import Cloud
 
 KEPT_EVENTS = 1000
@@ -49,8 +51,10 @@ class Core:
         self.cloud = cloud
         self.engine = cloud.engine
         self.quotas = quotas
-        self.lifecycle = Lifecycle(cloud.config.wait_s)
         self.lock = cloud.lock("rds")  # the guard holds it while a call is answered
+        self.lifecycle = Lifecycle(
+            cloud.config.wait_s, ends_in=lambda: cloud.ends_in, lock=self.lock, changed=self._changed
+        )
         self.regions: dict[tuple[str, str], Region] = {}
         self._working: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
@@ -153,12 +157,21 @@ class Core:
             if isinstance(resource, Snapshot):
                 resource.copying = False
 
+    def _changed(self) -> None:
+        """Have saved what changes without a call."""
+        self.cloud.store.later("rds", "secretsmanager")
+
     # ---- servers and endpoints -------------------------------------------------------------------------------------
 
     def working(self, resource_id: str) -> threading.RLock:
         """Lock of one cluster's server."""
         with self.lock:
             return self._working[resource_id]
+
+    def once(self, key: str, make: Callable[[], None]) -> None:
+        """Make the data of a cluster or snapshot, unless it was made before a restart of localcloud."""
+        if not self.engine.has(key):
+            make()
 
     def boot(self, cluster: Cluster) -> None:
         """Run the cluster's server, and apply what waited for one: database and master password."""

@@ -6,6 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from localcloud.faults import TERMINAL
 from localcloud.rds import catalog, lifecycle, network, rules, views
 from localcloud.rds.clusters import promote, promotion_order
 from localcloud.rds.core import new_id
@@ -137,6 +138,7 @@ class Instances:
             partial(core.boot, cluster),
             partial(self._created, cluster, instance),
             partial(core.fail, instance),
+            instance,
         )
         return views.instance(region, instance)
 
@@ -194,6 +196,7 @@ class Instances:
                     None,
                     partial(core.turn, instance, "available"),
                     partial(core.fail, instance),
+                    instance,
                 )
             return view
 
@@ -207,9 +210,9 @@ class Instances:
         with core.lock:
             instance = core.instance(region, params.get("DBInstanceIdentifier"))
             cluster = region.cluster_of(instance)
-            if instance.status != "failed":
+            if instance.status not in TERMINAL:
                 self._require_available(instance, "delete the instance")
-            if cluster.status not in {"available", "failed"}:
+            if cluster.status not in {"available", *TERMINAL}:
                 raise InvalidClusterStateError(
                     f"Cannot delete the instance: cluster {cluster.identifier} is {cluster.status}; wait for it."
                 )
@@ -232,7 +235,12 @@ class Instances:
                 core.event(instance, "DB instance deleted", "deletion")
 
         core.lifecycle.run(
-            f"delete instance {instance.identifier}", lifecycle.DELETE, work, done, partial(core.fail, instance)
+            f"delete instance {instance.identifier}",
+            lifecycle.DELETE,
+            work,
+            done,
+            partial(core.fail, instance),
+            instance,
         )
         return view
 
@@ -262,7 +270,9 @@ class Instances:
                 core.turn(instance, "available")
                 core.event(instance, "DB instance restarted", "availability")
 
-        core.lifecycle.run(f"reboot {instance.identifier}", lifecycle.REBOOT, work, done, partial(core.fail, instance))
+        core.lifecycle.run(
+            f"reboot {instance.identifier}", lifecycle.REBOOT, work, done, partial(core.fail, instance), instance
+        )
         return views.instance(region, instance)
 
     def _ensure_writer(self, region: Region, cluster: Cluster) -> None:
@@ -291,6 +301,7 @@ class Instances:
             None,
             available,
             partial(core.fail, instance),
+            instance,
         )
 
     def _rename(self, region: Region, cluster: Cluster, instance: Instance, new: str) -> None:
@@ -303,7 +314,8 @@ class Instances:
 
         def done() -> None:
             with core.lock:
-                del region.instances[old]
+                if region.instances.get(old) is instance:
+                    del region.instances[old]
                 instance.identifier = new
                 region.instances[new] = instance
                 instance.pending_identifier = None
@@ -319,6 +331,7 @@ class Instances:
             partial(core.expose, cluster),
             done,
             partial(core.fail, instance),
+            instance,
         )
 
     def _settings(self, region: Region, cluster: Cluster, params: Params) -> dict[str, Any]:

@@ -6,10 +6,17 @@ import logging
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from localcloud.rds.model import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from localcloud.rds.model import Cluster, Instance
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +40,55 @@ ROLE = 0.3
 LAG = 0.25  # describe after a modify still says available for a moment
 
 
+@dataclass(eq=False)
+class Operation:
+    """An operation that is not over. It is saved with the state and begins anew after a restart of the server.
+
+    So each of its functions may run twice: what is done already, it leaves.
+
+    :param what: for the log.
+    :param end: epoch seconds before which it is not over.
+    :param resource: what it is about.
+    :param ends_in: status of failure that ``resource`` shall end in, whatever the work comes to; None without.
+    """
+
+    what: str
+    end: float
+    work: Callable[[], None] | None
+    done: Callable[[], None]
+    failed: Callable[[], None]
+    resource: Cluster | Instance | Snapshot | None = None
+    ends_in: str | None = None
+
+
 class Lifecycle:
     """Runs operations in the background.
 
     :param wait_s: seconds, unit of emulated time.
     :param workers: operations that work with the databases at the same time; the others queue, as in AWS.
+    :param ends_in: tells the status of failure that an operation started now shall end in, if any.
+    :param lock: held while a resource is put into such a status.
+    :param changed: called after each step that may have changed the state.
     """
 
-    def __init__(self, wait_s: float, workers: int = 4) -> None:
+    def __init__(
+        self,
+        wait_s: float,
+        workers: int = 4,
+        *,
+        ends_in: Callable[[], str | None] = lambda: None,
+        lock: AbstractContextManager[Any] | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._wait_s = wait_s
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="rds-work")
         self._timers: set[threading.Timer] = set()
         self._guard = threading.Lock()
         self._closed = False
+        self._ends_in = ends_in
+        self._lock = lock or nullcontext()
+        self._changed = changed
+        self._operations: dict[int, Operation] = {}
 
     def seconds(self, factor: float) -> float:
         """Emulated duration of an operation, in seconds."""
@@ -58,6 +101,7 @@ class Lifecycle:
         work: Callable[[], None] | None,
         done: Callable[[], None],
         failed: Callable[[], None],
+        resource: Cluster | Instance | Snapshot | None = None,
     ) -> None:
         """Start an operation and return at once.
 
@@ -66,30 +110,36 @@ class Lifecycle:
         :param work: engine work in a thread of the pool; None if there is none.
         :param done: turns the status when both are over.
         :param failed: turns the status when ``work`` raised; the traceback goes to the log.
+        :param resource: what a fault rule lets fail; None if nothing can.
         """
-        end = time.monotonic() + self.seconds(factor)
-        if work is None:
-            self._at(end, done)
-            return
-
-        def worked(future: Future[None]) -> None:
-            if future.cancelled():
-                return
-            error = future.exception()
-            if error is None:
-                self._at(end, done)
-                return
-            log.error("%s failed", what, exc_info=error)
-            failed()
-
-        self._pool.submit(work).add_done_callback(worked)
+        end = time.time() + self.seconds(factor)
+        self._begin(Operation(what, end, work, done, failed, resource, self._ends_in() if resource else None))
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Run ``action`` after so many seconds of real time."""
-        self._at(time.monotonic() + seconds, action)
+        self._begin(Operation("wait", time.time() + seconds, None, action, action))
+
+    def end(self, resource: Cluster | Instance | Snapshot, status: str) -> None:
+        """Let a resource be in a status of failure from now on, and what is under way for it end in it."""
+        with self._guard:
+            for operation in self._operations.values():
+                if operation.resource is resource:
+                    operation.ends_in = status
+        self._turn(resource, status)
+
+    def operations(self) -> list[Operation]:
+        """List what is not over, oldest first."""
+        with self._guard:
+            return list(self._operations.values())
+
+    def resume(self, operations: list[Operation]) -> None:
+        """Begin operations anew that an earlier server did not finish."""
+        for operation in operations:
+            log.info("goes on: %s", operation.what)
+            self._begin(operation)
 
     def close(self) -> None:
-        """Drop what is waiting and finish what is working."""
+        """Drop what is waiting and finish what is working; neither is over, see :meth:`operations`."""
         with self._guard:
             self._closed = True
             timers = list(self._timers)
@@ -97,18 +147,57 @@ class Lifecycle:
             timer.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _at(self, end: float, action: Callable[[], None]) -> None:
+    def _begin(self, operation: Operation) -> None:
+        with self._guard:
+            if self._closed:
+                return
+            self._operations[id(operation)] = operation
+        if operation.work is None:
+            self._at(operation)
+            return
+
+        def worked(future: Future[None]) -> None:
+            if future.cancelled():
+                return
+            error = future.exception()
+            if error is None:
+                self._changed()
+                self._at(operation)
+                return
+            log.error("%s failed", operation.what, exc_info=error)
+            self._over(operation, operation.failed)
+
+        self._pool.submit(operation.work).add_done_callback(worked)
+
+    def _at(self, operation: Operation) -> None:
         def fire() -> None:
             with self._guard:
                 self._timers.discard(timer)
                 if self._closed:
                     return
-            action()
+            self._over(operation, operation.failed if operation.ends_in else operation.done)
 
-        timer = threading.Timer(max(0.0, end - time.monotonic()), fire)
+        timer = threading.Timer(max(0.0, operation.end - time.time()), fire)
         timer.daemon = True
         with self._guard:
             if self._closed:
                 return
             self._timers.add(timer)
         timer.start()
+
+    def _over(self, operation: Operation, turn: Callable[[], None]) -> None:
+        if operation.ends_in and operation.resource:
+            with self._lock:
+                turn()
+                self._turn(operation.resource, operation.ends_in)
+        else:
+            turn()
+        with self._guard:
+            self._operations.pop(id(operation), None)
+        self._changed()
+
+    def _turn(self, resource: Cluster | Instance | Snapshot, status: str) -> None:
+        with self._lock:
+            if not isinstance(resource, Snapshot):
+                resource.lag_until = 0.0
+            resource.status = status

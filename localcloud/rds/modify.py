@@ -159,7 +159,9 @@ class ModifyCluster:
         def work() -> None:
             core.set_password(cluster, password)
             if rotating and cluster.secret:
-                core.cloud.secrets.rotate(cluster.account, cluster.region, cluster.secret.arn, password)
+                place = (cluster.account, cluster.region, cluster.secret.arn)
+                if core.cloud.secrets.password(*place) != password:
+                    core.cloud.secrets.rotate(*place, password)
 
         def done() -> None:
             with core.lock:
@@ -176,6 +178,7 @@ class ModifyCluster:
             work,
             done,
             partial(core.fail, cluster),
+            cluster,
         )
 
     def _rename(self, region: Region, cluster: Cluster, new: str) -> None:
@@ -188,7 +191,8 @@ class ModifyCluster:
 
         def done() -> None:
             with core.lock:
-                del region.clusters[old]
+                if region.clusters.get(old) is cluster:
+                    del region.clusters[old]
                 cluster.identifier = new
                 region.clusters[new] = cluster
                 cluster.pending_identifier = None
@@ -204,6 +208,7 @@ class ModifyCluster:
             partial(core.expose, cluster),
             done,
             partial(core.fail, cluster),
+            cluster,
         )
 
     def _settle(self, cluster: Cluster, status: str) -> None:
@@ -215,6 +220,7 @@ class ModifyCluster:
             None,
             partial(core.turn, cluster, "available"),
             partial(core.fail, cluster),
+            cluster,
         )
 
 

@@ -155,4 +155,11 @@ class Restore:
                 cluster.restoring_from = None
                 core.fail(cluster)
 
-        core.lifecycle.run(f"restore {cluster.identifier}", lifecycle.RESTORE, work, done, failed)
+        core.lifecycle.run(
+            f"restore {cluster.identifier}",
+            lifecycle.RESTORE,
+            partial(core.once, cluster.resource_id, work),
+            done,
+            failed,
+            cluster,
+        )

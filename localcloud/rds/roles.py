@@ -41,7 +41,7 @@ class Roles:
             with core.lock:
                 role.status = "ACTIVE"
 
-        core.lifecycle.run("add role", lifecycle.ROLE, None, done, done)
+        core.lifecycle.run("add role", lifecycle.ROLE, None, done, done, None)
 
     def remove(self, region: Region, params: Params) -> None:
         """RemoveRoleFromDBCluster."""

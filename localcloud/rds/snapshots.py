@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from localcloud.faults import TERMINAL
 from localcloud.rds import lifecycle, rules, views
 from localcloud.rds.core import new_id
 from localcloud.rds.errors import (
@@ -155,9 +156,10 @@ class Snapshots:
         core.lifecycle.run(
             f"snapshot {snapshot.identifier}",
             lifecycle.SNAPSHOT,
-            partial(core.engine.snapshot, cluster.resource_id, snapshot.key),
+            partial(core.once, snapshot.key, partial(core.engine.snapshot, cluster.resource_id, snapshot.key)),
             complete,
             fail,
+            snapshot,
         )
 
     def describe(self, region: Region, params: Params) -> dict[str, Any]:
@@ -253,9 +255,10 @@ class Snapshots:
         core.lifecycle.run(
             f"copy {source.arn} to {identifier}",
             lifecycle.COPY,
-            partial(core.engine.copy_snapshot, source.key, snapshot.key),
+            partial(core.once, snapshot.key, partial(core.engine.copy_snapshot, source.key, snapshot.key)),
             partial(self._complete, snapshot, "Cluster snapshot copied"),
             partial(core.fail, snapshot),
+            snapshot,
         )
         return views.snapshot(snapshot, viewer=region.account)
 
@@ -269,7 +272,7 @@ class Snapshots:
                     f"Only manual snapshots may be deleted; {snapshot.identifier} is automated and goes with its "
                     "cluster."
                 )
-            if snapshot.status not in {"available", "failed"}:
+            if snapshot.status not in {"available", *TERMINAL}:
                 raise InvalidSnapshotStateError(f"Snapshot {snapshot.identifier} is {snapshot.status}; wait for it.")
             if self._being_read(snapshot):
                 raise InvalidSnapshotStateError(
@@ -294,6 +297,7 @@ class Snapshots:
             partial(core.engine.delete_snapshot, snapshot.key),
             done,
             partial(core.fail, snapshot),
+            snapshot,
         )
 
     def _check_can_snapshot(self, region: Region, cluster: Cluster) -> None:

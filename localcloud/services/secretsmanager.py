@@ -162,7 +162,9 @@ class RdsMasterSecrets:
         """See :class:`localcloud.cloud.MasterSecrets`."""
         assert self.lock is not None
         with self.lock:
-            self._backend(account, region).secrets.pop(arn)
+            kept = self._backend(account, region).secrets
+            if arn in kept:
+                kept.pop(arn)
 
     def password(self, account: str, region: str, arn: str) -> str:
         """See :class:`localcloud.cloud.MasterSecrets`."""

@@ -6,9 +6,11 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
+import aurora_ops
 import pytest
 from airflow.sdk import RetryAction
 from aurora_ops.core import errors
@@ -95,6 +97,11 @@ def test_nothing_sleeps_and_nothing_is_swallowed() -> None:
 def test_modules_stay_readable() -> None:
     long = {path.name: n for path in SOURCES if (n := len(path.read_text().splitlines())) > 620}
     assert long == {}
+
+
+def test_the_version_is_the_projects() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    assert aurora_ops.__version__ == project["version"]
 
 
 def test_layers_hold() -> None:

@@ -12,7 +12,7 @@ from aurora_ops.operators.base import RefreshOperator
 from tests.contracts.conftest import CONCRETE, every_concrete_operator, every_operator
 
 UNITS = re.compile(r"_(s|ms|h|days|gib|mib|bytes|percent)$")
-COUNTS = {"first", "count"}
+COUNTS = {"first", "count", "connections"}
 # Actions that are no operation of the API.
 ONLY_IN_POLICIES = {"iam:PassRole", "s3:ListBucket"}
 SECRET_NAMES = re.compile(r"password|passwd|token|salt|credential|secret_(string|value)", re.I)

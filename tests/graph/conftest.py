@@ -73,5 +73,5 @@ def mutating(task: Any) -> set[str]:
     return {
         action
         for action in getattr(task, "permissions", ())
-        if not action.split(":")[1].startswith(("Describe", "Get", "List", "Decrypt", "Query"))
+        if not action.split(":")[1].startswith(("Describe", "Get", "List", "Query", "Decrypt"))
     }

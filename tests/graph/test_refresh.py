@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from airflow.sdk import TriggerRule
+from aurora_ops.operators.clusters import ClusterOperator
 
 from tests.graph.conftest import mutating
 
@@ -27,7 +30,10 @@ ORDER = [
     ("restore.enable_master_secret", "mask.fingerprint_columns"),
     ("mask.fingerprint_columns", "mask.mask_database"),
     ("mask.mask_database", "mask.prove_mask"),
-    ("mask.prove_mask", "mask.rotate_master_secret"),
+    ("mask.prove_mask", "mask.scan_columns"),
+    ("mask.scan_columns", "mask.rotate_master_secret"),
+    ("mask.scan_columns", "mask.report_coverage"),
+    ("mask.report_coverage", "mask.verify_database"),
     ("mask.rotate_master_secret", "mask.set_users"),
     ("mask.set_users", "mask.load_kept_tables"),
     ("mask.dump_kept_tables", "mask.load_kept_tables"),
@@ -51,6 +57,7 @@ ORDER = [
     ("clean_up.revoke_share", "clean_up.delete_fresh_snapshot"),
     ("mask.load_kept_tables", "clean_up.delete_kept_tables"),
     ("publish.publish_cluster", "clean_up.delete_temporary_cluster"),
+    ("publish.publish_cluster", "clean_up.remember_columns"),
     ("switch.undo_secrets", "clean_up.delete_temporary_cluster"),
     ("record.record_run", "record.release_lock"),
 ]
@@ -93,6 +100,31 @@ def test_record_comes_last(dag) -> None:
     everything = {task.task_id for task in dag.tasks}
     assert above(dag, "record.release_lock") == everything - {"record.release_lock"}
     assert above(dag, "record.record_run") == everything - {"record.release_lock", "record.record_run"}
+
+
+def test_record_is_told_where_people_look(dag) -> None:
+    record = dag.get_task("record.record_run")
+    assert record.report_bucket == "aurora-ops-000000000000"
+    assert record.metrics_namespace == "AuroraOps"
+    assert {link.name for link in record.operator_extra_links} == {"Report", "Record"}
+
+
+def test_late_runs_are_announced_where_records_are(dag) -> None:
+    [deadline] = dag.deadline if isinstance(dag.deadline, list) else [dag.deadline]
+    record = dag.get_task("record.record_run")
+    assert deadline.interval == timedelta(hours=4)
+    for name in ("environment", "topic_arn", "metrics_namespace", "aws_conn_id", "region_name"):
+        assert deadline.callback.kwargs[name] == getattr(record, name), name
+
+
+def test_tasks_on_clusters_and_snapshots_link_to_them(dag) -> None:
+    def has(task, name: str) -> bool:
+        return name in {link.name for link in task.operator_extra_links}
+
+    for task in dag.tasks:
+        on_cluster = isinstance(task, ClusterOperator)
+        assert has(task, "RDS cluster") is on_cluster, task.task_id
+        assert has(task, "RDS snapshot") is (hasattr(task, "snapshot_id") and not on_cluster), task.task_id
 
 
 def test_undo_watches_each_step_of_the_switch(dag) -> None:
@@ -138,7 +170,8 @@ NEVER_AFTER = [
     "prepare.check", "prepare.take_lock", "prepare.clear_old", "prepare.clear_temporary", "source.take_snapshot",
     "source.see_shared_snapshot", "source.copy_snapshot", "restore.restore_cluster", "restore.create_writer",
     "restore.enable_master_secret", "restore.create_readers", "mask.dump_kept_tables", "mask.fingerprint_columns",
-    "mask.mask_database", "mask.prove_mask", "mask.rotate_master_secret", "mask.set_users", "mask.load_kept_tables",
+    "mask.mask_database", "mask.prove_mask", "mask.scan_columns", "mask.report_coverage",
+    "mask.rotate_master_secret", "mask.set_users", "mask.load_kept_tables",
     "mask.verify_database", "approve.approve_switch", "switch.open_network",
 ]  # fmt: skip
 

@@ -7,13 +7,12 @@ anyway (in the scheduler; in the API server when a person marks a run), so the n
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Any
 
 from airflow.listeners import hookimpl
 
-from aurora_ops.core.announcement import noted
+from aurora_ops.core.announcement import NOTE_MARK, noted
 
 NOTE_KEY = "run_note"
 log = logging.getLogger(__name__)
@@ -49,8 +48,8 @@ def set_note(dag_run: Any) -> None:
     query = select(XComModel.value).where(XComModel.dag_run_id == dag_run.id, XComModel.key == NOTE_KEY)
     try:
         with session.no_autoflush:
-            raw = session.scalar(query)
-            if raw:
-                dag_run.note = noted(dag_run.note, str(json.loads(raw)))
-    except (SQLAlchemyError, ValueError) as exc:
+            found = session.scalar(query)
+            if isinstance(found, str) and found.startswith(NOTE_MARK):  # Airflow keeps a text as it is, not as JSON
+                dag_run.note = noted(dag_run.note, found)
+    except SQLAlchemyError as exc:
         log.warning("the note of run %s of %s was not written: %s", dag_run.run_id, dag_run.dag_id, exc)

@@ -9,6 +9,7 @@ from croniter import croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from aurora_ops.core.naming import is_identifier
+from aurora_ops.core.shapes import NationalId
 from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
 
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="AWS account id, 12 digits, quoted")]
@@ -150,6 +151,49 @@ class User(Section):
     writes: bool = Field(False, description="it may write; a user that may not is proven unable to")
 
 
+class Scan(Section):
+    """How columns are scanned for personal data that is left after masking."""
+
+    policy: Literal["fail", "warn", "off"] = Field(
+        "fail", description="what happens when something is found: the run fails before the switch, or is warned of"
+    )
+    kinds: list[Literal["email", "phone", "card", "national_id"]] = Field(
+        ["email", "phone", "card", "national_id"],
+        min_length=1,
+        description="what is looked for",
+    )
+    national_ids: list[NationalId] = Field(
+        ["us_ssn", "uk_nino", "fr_nir", "es_dni", "it_cf"],
+        description="whose national ids; de_idnr and nl_bsn are looked for only if named: one in 250 and one in 11 plain "
+        "numbers of their length look like one",
+    )
+    min_rows: int = Field(1, ge=1, description="values of a kind from which on a column counts as found")
+    undecided: Literal["allow", "warn", "fail"] = Field(
+        "warn", description="what a column does that is new since the last run, can hold text and has no rule"
+    )
+    chunk_rows: int = Field(
+        200_000, ge=1_000, le=10_000_000, description="rows of a big table that are counted at once"
+    )
+    connections: int = Field(2, ge=1, le=8, description="connections that scan at the same time")
+
+
+class Masking(Section):
+    """How tables are masked."""
+
+    salt_secret: str | None = Field(
+        None,
+        description="secret of the target's account, JSON with a field salt: keys the fakes, so that they are the same in every "
+        "refresh and every database that names it; none: new fakes in every run",
+    )
+    connections: int = Field(2, ge=1, le=8, description="connections that mask at the same time")
+    chunk_rows: int = Field(100_000, ge=1_000, le=10_000_000, description="rows of a big table that are masked at once")
+    rebuild_limit_gib: float | None = Field(
+        None,
+        gt=0,
+        description="tables larger than this are updated in place; none: there is room for a copy of any table",
+    )
+
+
 class Database(Section):
     """What happens to the data on the way."""
 
@@ -160,6 +204,8 @@ class Database(Section):
     sensitive_columns: list[Annotated[str, Field(pattern=COLUMN_PATTERN)]] = Field(
         default_factory=list, description="columns proven masked, beside those of columns.yaml"
     )
+    scan: Scan = Field(default_factory=lambda: Scan.model_validate({}))
+    masking: Masking = Field(default_factory=lambda: Masking.model_validate({}))
     keep_bucket: str | None = Field(None, description="bucket of the target's account for the tables that are kept")
     users: list[User] = Field(default_factory=list, description="users that stay")
     tls_ca: str | None = Field(None, description="file of certificate authorities the server is checked against")

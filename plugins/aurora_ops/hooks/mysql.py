@@ -17,8 +17,10 @@ from pymysql.cursors import SSCursor
 from aurora_ops.core.errors import PermanentError, TransientError
 from aurora_ops.core.timing import Timing
 
-# Errors after which the same statement may succeed: no connection, lost connection, too many connections, lock wait, deadlock.
+# Errors after which the same statement may succeed: no connection, lost connection, too many connections, lock wait, deadlock;
+# 0 is what the driver says of a connection that was lost before.
 _TRANSIENT = {
+    0,
     1040,
     1053,
     1129,

@@ -1,7 +1,7 @@
 """Amazon DynamoDB: the table of runs, and the lock of a target.
 
-One table, partition key ``pk`` (``refresh#<account>#<cluster>``), sort key ``sk`` (``lock`` or ``run#<moment>#<run id>``),
-time to live on ``expires_at`` (epoch seconds).
+One table, partition key ``pk`` (``refresh#<account>#<cluster>``), sort key ``sk`` (``lock``, ``coverage`` or
+``run#<moment>#<run id>``), time to live on ``expires_at`` (epoch seconds).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from aurora_ops.core.errors import AuroraOpsError, BusyError
 from aurora_ops.hooks.base import AwsHook
 
 _REFUSED = "ConditionalCheckFailed"
+_COLUMNS = "coverage"
 
 
 def _written(item: dict[str, Any]) -> dict[str, Any]:
@@ -81,6 +82,32 @@ class RunsHook(AwsHook):
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         return found
+
+    def find_columns(self, table: str, pk: str) -> list[bytes] | None:
+        """Read what the last run that passed has left of its columns; ``None`` where none has.
+
+        :param table: table of runs.
+        :param pk: the target.
+        """
+        first = self.find(table, pk, _COLUMNS)
+        if first is None:
+            return None
+        others = [self.find(table, pk, f"{_COLUMNS}#{number}") or {} for number in range(1, int(first["items"]))]
+        return [bytes(item["columns"]) for item in (first, *others) if "columns" in item]
+
+    def put_columns(self, table: str, pk: str, values: list[bytes], *, run: str, now: float) -> None:
+        """Write what is to be remembered of the columns of a run that passed; the first item comes last.
+
+        :param table: table of runs.
+        :param pk: the target.
+        :param values: one value an item, at most 400 KB each.
+        :param run: the run.
+        :param now: epoch seconds.
+        """
+        for number in reversed(range(len(values))):
+            sk = f"{_COLUMNS}#{number}" if number else _COLUMNS
+            about = {"run": run, "written_at": int(now), "items": len(values)}
+            self.put(table, {"pk": pk, "sk": sk, "columns": values[number], **about})
 
     def take_lock(self, table: str, pk: str, *, holder: str, now: float, expires_at: float) -> None:
         """Take a target's lock, or keep it where the holder has it already.

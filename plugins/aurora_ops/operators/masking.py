@@ -1,4 +1,4 @@
-"""Masking: originals remembered as digests, scripts run, proof that nothing survived."""
+"""Proof of masking: originals remembered as digests before, none of them found again after."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from aurora_ops.core import masking, sql_script
+from aurora_ops.core import mask_rules, masking, proof
 from aurora_ops.core.errors import ConfigError, VerificationError, report
 from aurora_ops.core.safety import require_refreshable
-from aurora_ops.core.tables import Column, quoted
+from aurora_ops.core.tables import Column, Table, quoted
 from aurora_ops.hooks.mysql import Login, MySqlHook
 from aurora_ops.hooks.rds import Cluster
 from aurora_ops.operators.base import Result
-from aurora_ops.operators.sql import SqlOperator, count_rows, user_tables
+from aurora_ops.operators.sessions import spread
+from aurora_ops.operators.sql import SqlOperator, count_rows, read_columns, read_keys, user_tables
 
 _SCRATCH = quoted(masking.SCRATCH)
+_TARGETS = f"{_SCRATCH}.proof_targets"
 
 
 class MaskingOperator(SqlOperator):
@@ -64,41 +66,112 @@ class MaskingOperator(SqlOperator):
         sql.run(f"INSERT IGNORE INTO {_SCRATCH}.progress (step) VALUES (%s)", (step,), what="progress")  # noqa: S608
 
 
-class FingerprintColumnsOperator(MaskingOperator):
+class ProofOperator(MaskingOperator):
+    """What remembering and proving share: connections with the salt, and the list of what is proven.
+
+    :param connections: how many connections work at the same time.
+    """
+
+    def __init__(self, *, connections: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.connections = connections
+
+    def work(self, cluster: Cluster, context: Context) -> Result:
+        """Keep the login, for further connections."""
+        self._login = self.master(cluster)
+        return super().work(cluster, context)
+
+    def connection(self) -> MySqlHook:
+        """Open one more connection, prepared for proof."""
+        sql = MySqlHook(self._login)
+        salt = masking.salt(self._login.password, self.run_key)
+        sql.run(f"SET {masking.SALT_VARIABLE} = %s", (salt,), what="salt")
+        # for the scratch tables only: nothing is referred to in them, and nothing in them is unique
+        sql.run("SET SESSION unique_checks = 0, foreign_key_checks = 0", what="session")
+        logged, style = sql.rows("SELECT @@log_bin, @@binlog_format", what="session")[0]
+        if not (int(logged) and str(style).upper() == "STATEMENT"):  # which needs the stricter level
+            sql.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", what="session")
+        return sql
+
+    @staticmethod
+    def targets(sql: MySqlHook) -> list[proof.Target]:
+        """Read what is to be proven, as it was noted before masking."""
+        rows = sql.rows(
+            f"SELECT label, table_schema, table_name, value, digest, how FROM {_TARGETS} ORDER BY number",  # noqa: S608
+            what="targets",
+        )
+        return [
+            proof.Target(label, Table(schema, table), value, digest, how)
+            for label, schema, table, value, digest, how in rows
+        ]
+
+
+class FingerprintColumnsOperator(ProofOperator):
     """Remember the originals of sensitive columns as salted digests, and how many rows each table has.
 
     Runs before masking. What an earlier try has finished is left as it is: after masking has begun it could not be made again.
+    What is to be proven is noted beside the digests, so that the proof proves what was remembered, whatever the files say then.
 
-    :param columns: ``schema.table.column`` names (templated).
-    :return: ``{"columns": count, "tables": count, "rows": count}``.
+    :param folders: folders of masking rules; the name of each is its schema.
+    :param columns: ``schema.table.column`` names that are proven beside the rules (templated).
+    :return: ``{"columns": count of what is proven, "tables": count, "rows": count}``.
     :raises PermanentError: columns that do not exist, all named.
     :raises VerificationError: the cluster has no tables at all.
     """
 
-    template_fields: Sequence[str] = (*MaskingOperator.template_fields, "columns")
+    template_fields: Sequence[str] = (*ProofOperator.template_fields, "columns")
 
-    def __init__(self, *, columns: list[str], **kwargs: Any) -> None:
+    def __init__(self, *, folders: list[str], columns: list[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.folders = folders
         self.columns = columns
 
     def step(self, sql: MySqlHook) -> Result:
         """Store digests and row counts."""
-        columns = [Column.parse(name, "columns") for name in self.columns]
-        report([*missing_columns(sql, columns, "columns")])
+        done = self.done(sql)
+        if "targets" not in done:
+            self._note_targets(sql)
         tables = user_tables(sql)
         if not tables:
             raise VerificationError(f"cluster {self.cluster_id} has no tables; the snapshot is empty or the wrong one")
-        done = self.done(sql)
-        for number, column in enumerate(columns):
-            if (step := f"original:{number:04d}") in done:
-                continue
-            for statement in masking.fingerprint_sql(column, number):
-                sql.run(statement, what=f"fingerprint {column}")
-            self.mark(sql, step)
+        targets = self.targets(sql)
+        missing = [n for n in range(len(targets)) if f"original:{n:05d}" not in done]
+        with self.timing.span("sql", "remember originals"):
+            spread(self.connection, self.connections, missing, lambda hook, n: self._remember(hook, targets[n], n))
         if "row_counts" not in done:
             self._count(sql, tables)
         total = sql.rows(f"SELECT COALESCE(SUM(row_count), 0) FROM {_SCRATCH}.row_counts", what="row counts")[0][0]  # noqa: S608
-        return {"columns": len(columns), "tables": len(tables), "rows": int(total)}
+        return {"columns": len(targets), "tables": len(tables), "rows": int(total)}
+
+    def _note_targets(self, sql: MySqlHook) -> None:
+        rules = [rule for folder in self.folders for rule in mask_rules.read_rules(Path(folder))]
+        columns = [Column.parse(name, "columns") for name in self.columns]
+        report([*missing_columns(sql, list(dict.fromkeys([*(rule.column for rule in rules), *columns])), "columns")])
+        types = {facts.column: facts.data_type for facts, _ in read_columns(sql)}
+        keys = {table: key for table, (_, key) in read_keys(sql).items()}
+        found = proof.targets(rules, columns, types, keys)
+        sql.run(f"DROP TABLE IF EXISTS {_TARGETS}", what="targets")
+        sql.run(
+            f"CREATE TABLE {_TARGETS} (number INT NOT NULL PRIMARY KEY, label TEXT NOT NULL, table_schema VARCHAR(64) NOT NULL, "
+            "table_name VARCHAR(64) NOT NULL, value TEXT NOT NULL, digest TEXT NOT NULL, how VARCHAR(10) NOT NULL, "
+            "remembered BIGINT NOT NULL DEFAULT 0) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            what="targets",
+        )
+        rows = [(n, t.label, *t.table, t.value, t.digest, t.how) for n, t in enumerate(found)]
+        names = "number, label, table_schema, table_name, value, digest, how"
+        sql.run_many(f"INSERT INTO {_TARGETS} ({names}) VALUES (%s, %s, %s, %s, %s, %s, %s)", rows, what="targets")  # noqa: S608
+        self.mark(sql, "targets")
+
+    def _remember(self, sql: MySqlHook, target: proof.Target, number: int) -> None:
+        drop, create, fill, index = proof.remember_sql(target, number)
+        what = f"remember {target.label}"
+        sql.run(drop, what=what)
+        sql.run(create, what=what)
+        count = sql.run(fill, what=what)
+        sql.run(index, what=what)
+        sql.run(f"UPDATE {_TARGETS} SET remembered = %s WHERE number = %s", (count, number), what=what)  # noqa: S608
+        self.mark(sql, f"original:{number:05d}")
+        self.log.info("%s: %s values remembered, by %s", target.label, f"{count:,}", target.how)
 
     def _count(self, sql: MySqlHook, tables: list[tuple[str, str]]) -> None:
         sql.run(f"DROP TABLE IF EXISTS {_SCRATCH}.row_counts", what="row counts")
@@ -112,82 +185,46 @@ class FingerprintColumnsOperator(MaskingOperator):
         self.mark(sql, "row_counts")
 
 
-class MaskDatabaseOperator(MaskingOperator):
-    """Run the masking scripts of schemas, each statement once.
-
-    The scripts are plain SQL (``include/sql/masking/<schema>/*.sql``, by name), split as the mysql client does; ``@mask_salt`` keys
-    their fakes. A statement and the note that it is done are one transaction, so a killed try goes on where it was. An error
-    names file and line and shows no data.
-
-    :param folders: folders of scripts; the name of each is its schema.
-    :return: ``{"statements": run now, "skipped": done by an earlier try}``.
-    :raises PermanentError: a statement failed.
-    """
-
-    template_fields: Sequence[str] = (*MaskingOperator.template_fields, "folders")
-
-    def __init__(self, *, folders: list[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.folders = folders
-
-    def step(self, sql: MySqlHook) -> Result:
-        """Run what is not yet done."""
-        done = self.done(sql)
-        ran = skipped = 0
-        for folder in map(Path, self.folders):
-            sql.run(f"USE {quoted(folder.name)}", what=f"schema {folder.name}")
-            for path in masking.scripts(folder):
-                for statement in sql_script.load(path):
-                    step = f"{folder.name}/{path.name}:{statement.line}"
-                    if step in done:
-                        skipped += 1
-                        continue
-                    self.log.info("%s", step)
-                    with sql.transaction():
-                        affected = sql.run(statement.text, what=step)
-                        self.mark(sql, step)
-                    self.log.info("%s: %d rows", step, affected)
-                    ran += 1
-        return {"statements": ran, "skipped": skipped}
-
-
-class ProveMaskOperator(MaskingOperator):
-    """Prove that no original value of a sensitive column is left in it.
+class ProveMaskOperator(ProofOperator):
+    """Prove that no original value of a sensitive column is left in it, or, where rows are proven, that no row keeps its own.
 
     Compares digests on the server, so that no value leaves it, then drops them. Fails before anything serves users.
 
-    :param columns: ``schema.table.column`` names, as they were remembered (templated).
-    :return: ``{"columns": {name: distinct originals}, "survivors": 0}``.
+    :return: ``{"columns": {name: values remembered}, "survivors": 0}``.
     :raises VerificationError: values survived; each column is named with their number, never with a value.
     """
 
-    template_fields: Sequence[str] = (*MaskingOperator.template_fields, "columns")
-
-    def __init__(self, *, columns: list[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.columns = columns
-
     def step(self, sql: MySqlHook) -> Result:
         """Compare; fail or clear away."""
-        if "proved" in self.done(sql):
-            return {"columns": {}, "survivors": 0}
-        originals: dict[str, int] = {}
-        survivors: dict[str, int] = {}
-        for number, name in enumerate(self.columns):
-            column = Column.parse(name, "columns")
-            total, left = sql.rows(masking.survivors_sql(column, number), what=f"prove {column}")[0]
-            originals[name] = int(total)
-            if left:
-                survivors[name] = int(left)
-        if survivors:
-            found = ", ".join(f"{name} ({count} of {originals[name]})" for name, count in sorted(survivors.items()))
-            raise VerificationError(
-                f"original values survived masking: {found}; mend include/sql/masking and run again"
+        done = self.done(sql)
+        rows = sql.rows(f"SELECT label, remembered FROM {_TARGETS} ORDER BY number", what="targets")  # noqa: S608
+        remembered = {label: int(count) for label, count in rows}
+        if "proved" in done:
+            return {"columns": remembered, "survivors": 0}
+        targets = self.targets(sql)
+        missing = [n for n in range(len(targets)) if f"proved:{n:05d}" not in done]
+        with self.timing.span("sql", "prove mask"):
+            answers = spread(
+                self.connection, self.connections, missing, lambda hook, n: self._left(hook, targets[n], n)
             )
-        for number in range(len(self.columns)):
-            sql.run(f"DROP TABLE {_SCRATCH}.{quoted(f'original_{number:04d}')}", what="clear digests")
+        if survivors := [answer for answer in answers if answer]:
+            raise VerificationError(
+                f"original values survived masking: {', '.join(sorted(survivors))}; mend include/sql/masking and run again"
+            )
+        for number in range(len(targets)):
+            sql.run(f"DROP TABLE IF EXISTS {proof.originals(number)}", what="clear digests")
         self.mark(sql, "proved")
-        return {"columns": originals, "survivors": 0}
+        return {"columns": remembered, "survivors": 0}
+
+    def _left(self, sql: MySqlHook, target: proof.Target, number: int) -> str | None:
+        """Say what is left of a target's originals; ``None`` if nothing is."""
+        what = f"prove {target.label}"
+        if not sql.rows(proof.any_left_sql(target, number), what=what):
+            self.mark(sql, f"proved:{number:05d}")
+            self.log.info("%s: no original is left", target.label)
+            return None
+        total, left = sql.rows(proof.survivors_sql(target, number), what=what)[0]
+        return f"{target.label} ({left} of {total}{' rows' if target.how == 'rows' else ''})"
 
 
 def missing_columns(sql: MySqlHook, columns: list[Column], field: str) -> list[ConfigError]:

@@ -9,7 +9,8 @@ from airflow.sdk import Context
 
 from aurora_ops.core.errors import MissingError, StateError
 from aurora_ops.core.masking import SCRATCH
-from aurora_ops.core.tables import quoted
+from aurora_ops.core.scan import ColumnFacts
+from aurora_ops.core.tables import Column, Table, quoted
 from aurora_ops.hooks.mysql import Login, MySqlHook
 from aurora_ops.hooks.rds import Cluster
 from aurora_ops.hooks.secrets import SecretsHook
@@ -103,3 +104,48 @@ def count_rows(sql: MySqlHook, tables: list[tuple[str, str]]) -> dict[tuple[str,
         )
         for schema, name in tables
     }
+
+
+def read_columns(sql: MySqlHook) -> list[tuple[ColumnFacts, str]]:
+    """List every column of every user table, with its type as it is declared."""
+    marks = ", ".join(["%s"] * len(SYSTEM_SCHEMAS))
+    rows = sql.rows(
+        "SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA_TYPE, c.CHARACTER_MAXIMUM_LENGTH, c.COLUMN_TYPE "  # noqa: S608
+        "FROM information_schema.COLUMNS AS c JOIN information_schema.TABLES AS t "
+        "ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME "
+        f"WHERE t.TABLE_TYPE = 'BASE TABLE' AND c.TABLE_SCHEMA NOT IN ({marks}) "
+        "ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION",
+        SYSTEM_SCHEMAS,
+        what="list columns",
+    )
+    return [
+        (
+            ColumnFacts(
+                Column(Table(schema, table), name), data_type.lower(), None if longest is None else int(longest)
+            ),
+            column_type if len(column_type) <= 64 else data_type,
+        )
+        for schema, table, name, data_type, longest, column_type in rows
+    ]
+
+
+def read_keys(sql: MySqlHook) -> dict[Table, tuple[int, list[str]]]:
+    """Read how many rows each user table has, about, and the columns of its primary key."""
+    marks = ", ".join(["%s"] * len(SYSTEM_SCHEMAS))
+    found: dict[Table, tuple[int, list[str]]] = {}
+    for schema, name, rows in sql.rows(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES "  # noqa: S608
+        f"WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ({marks})",
+        SYSTEM_SCHEMAS,
+        what="list tables",
+    ):
+        found[Table(schema, name)] = (int(rows or 0), [])
+    for schema, name, column in sql.rows(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS "  # noqa: S608
+        f"WHERE INDEX_NAME = 'PRIMARY' AND TABLE_SCHEMA NOT IN ({marks}) ORDER BY TABLE_SCHEMA, TABLE_NAME, SEQ_IN_INDEX",
+        SYSTEM_SCHEMAS,
+        what="list primary keys",
+    ):
+        if Table(schema, name) in found:
+            found[Table(schema, name)][1].append(column)
+    return found

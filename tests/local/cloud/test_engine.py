@@ -17,8 +17,9 @@ import pymysql
 import pytest
 
 from localcloud.mariadb import binaries, server
-from localcloud.mariadb.engine import Engine, _file_name, end_orphans
+from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.mariadb.errors import EngineError, MariaDBNotFoundError
+from localcloud.mariadb.files import file_name
 from localcloud.mariadb.tls import Authority
 from localcloud.seed import shop
 from tests.local.cloud.databases import REPOSITORY, connect, free_port, in_background, on, rows, until, value
@@ -368,7 +369,7 @@ def test_snapshot_under_heavy_writing_is_consistent(engine: Engine, cluster: Cal
     checked_tables = ", ".join(["load_test.filler", *(f"shop.{table}" for table in tables)])
     checks = on(engine, copy, f"CHECK TABLE {checked_tables} EXTENDED")
     assert {(kind, text) for _, _, kind, text in checks} == {("status", "OK")}
-    log = (engine._root / "clusters" / _file_name(copy) / "error.log").read_text()
+    log = (engine._root / "clusters" / file_name(copy) / "error.log").read_text()
     assert [line for line in log.splitlines() if "ERROR" in line] == []
     assert before <= on(engine, copy, "SELECT COUNT(*) FROM shop.orders")[0][0] <= after
     assert after > before, "nothing was written while the snapshot was taken: the test shows nothing"

@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from aurora_ops.core.sql_script import load
+from aurora_ops.core.mask_rules import read_rules
+from aurora_ops.core.tables import Table
 
 from localcloud.mariadb.engine import Engine
 from localcloud.seed import shop
 from tests.local.cloud.databases import REPOSITORY, free_port, rows, value
+from tests.local.cloud.masking import mask, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from aurora_ops.hooks.mysql import Login
     from pymysql.connections import Connection
 
+PORT = free_port()
 FOLDER = REPOSITORY / "include/sql/masking/shop"
-SCRIPTS = sorted(FOLDER.glob("*.sql"))
-COLUMNS: dict[str, list[str]] = yaml.safe_load((FOLDER / "columns.yaml").read_text())
-SENSITIVE = [(table, column) for table, columns in COLUMNS.items() for column in columns]
+SENSITIVE = [(rule.column.table.name, rule.column.name) for rule in read_rules(FOLDER) if rule.proof == "values"]
 EMAIL = re.compile(r"[\w.+-]+@[\w.-]+")
 FAKE_EMAIL = re.compile(r"user\.[0-9a-f]{20}@example\.invalid")
 EMAIL_PATHS = {
@@ -37,7 +40,7 @@ EMAIL_PATHS = {
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = Engine(tmp_path_factory.mktemp("home"), db_port=free_port())
+    engine = Engine(tmp_path_factory.mktemp("home"), db_port=PORT)
     engine.create("production")
     engine.start("production")
     with engine.admin("production") as connection:
@@ -59,14 +62,15 @@ def original(engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def restored(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Callable[[], Connection]]:
+def restored(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Callable[[], tuple[Connection, Login]]]:
+    """Make a copy of the seeded cluster: a connection to it, and the login of its master user."""
     made: list[str] = []
 
-    def make() -> Connection:
+    def make() -> tuple[Connection, Login]:
         made.append(f"{request.node.name}-{len(made)}")
         engine.restore("seeded", made[-1])
-        engine.start(made[-1])
-        return engine.admin(made[-1])
+        login = serve(engine, made[-1], f"127.0.7.{len(made)}", PORT)
+        return engine.admin(made[-1]), login
 
     yield make
     for key in made:
@@ -76,18 +80,24 @@ def restored(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Callabl
 @pytest.fixture(scope="module")
 def masked(engine: Engine) -> Iterator[Connection]:
     engine.restore("seeded", "masked")
-    engine.start("masked")
+    login = serve(engine, "masked", "127.0.7.100", PORT)
+    mask(login, FOLDER)
     with engine.admin("masked") as connection:
-        mask(connection)
         yield connection
 
 
-def mask(connection: Connection, salt: str = "5a17" * 16, leave_out: str = "none") -> None:
-    rows(connection, "SET @mask_salt = %s", (salt,))
-    for script in SCRIPTS:
-        if not script.name.startswith(leave_out):
-            for statement in load(script):
-                rows(connection, statement.text)
+def without(tmp_path: Path, *, table: str | None = None, script: bool = False) -> Path:
+    """The folder, but for the rules of a table or the scripts."""
+    copy = tmp_path / "shop"
+    copy.mkdir()
+    content = yaml.safe_load((FOLDER / "columns.yaml").read_text())
+    if table:
+        for column in content[table]:
+            content[table][column] = {"keep": "to see what is left"}
+    (copy / "columns.yaml").write_text(yaml.safe_dump(content))
+    for path in [] if script else FOLDER.glob("*.sql"):
+        (copy / path.name).write_text(path.read_text())
+    return copy
 
 
 def texts(connection: Connection) -> Iterator[tuple[str, str]]:
@@ -186,11 +196,31 @@ def test_every_email_left_is_a_fake(masked: Connection) -> None:
     assert [email for email in emails if not FAKE_EMAIL.fullmatch(email)] == []
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_each_script_is_needed(original: Connection, restored: Callable[[], Connection], script: Any) -> None:
-    with restored() as connection:
-        mask(connection, leave_out=script.stem)
-        assert survivors(originals(original), connection)
+@pytest.mark.parametrize("table", sorted({table for table, _ in SENSITIVE} - {"email_changes"}))
+def test_the_rules_of_each_table_are_needed(
+    original: Connection, restored: Callable[[], tuple[Connection, Login]], tmp_path: Path, table: str
+) -> None:
+    connection, login = restored()
+    mask(login, without(tmp_path, table=table))
+    found = survivors(originals(original), connection)
+    assert any(place.split(" in ")[1].startswith(f"{table}.") for place in found)
+
+
+def test_the_script_is_needed(
+    original: Connection, restored: Callable[[], tuple[Connection, Login]], tmp_path: Path
+) -> None:
+    connection, login = restored()
+    mask(login, without(tmp_path, script=True))
+    found = survivors(originals(original), connection)
+    assert found["email in email_changes.old_email"] > value(original, "SELECT COUNT(*) FROM shop.email_changes")
+
+
+def test_every_column_of_a_sensitive_table_is_decided(original: Connection) -> None:
+    decided = {rule.column for rule in read_rules(FOLDER)}
+    query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'shop'"
+    tables = {table for table, _ in SENSITIVE}
+    for table, column in rows(original, query):
+        assert table not in tables or (Table("shop", table), column) in decided
 
 
 def test_the_trigger_does_not_keep_originals(original: Connection, masked: Connection) -> None:
@@ -261,45 +291,37 @@ def test_what_is_not_sensitive_stays(original: Connection, masked: Connection) -
 
 
 def test_masking_again_changes_no_email_and_leaves_no_original(
-    original: Connection, restored: Callable[[], Connection]
+    original: Connection, restored: Callable[[], tuple[Connection, Login]]
 ) -> None:
-    with restored() as connection:
-        mask(connection)
-        emails = rows(connection, "SELECT email FROM shop.customers ORDER BY id")
-        mask(connection)
-        assert rows(connection, "SELECT email FROM shop.customers ORDER BY id") == emails
-        assert survivors(originals(original), connection) == {}
-        assert (joins(connection), shape(connection)) == (joins(original), shape(original))
+    connection, login = restored()
+    mask(login, FOLDER)
+    emails = rows(connection, "SELECT email FROM shop.customers ORDER BY id")
+    rows(connection, "DROP DATABASE aurora_ops_scratch")
+    mask(login, FOLDER)
+    assert rows(connection, "SELECT email FROM shop.customers ORDER BY id") == emails
+    assert survivors(originals(original), connection) == {}
+    assert (joins(connection), shape(connection)) == (joins(original), shape(original))
 
 
-def test_masking_that_was_interrupted_can_be_run_again(
-    original: Connection, restored: Callable[[], Connection]
-) -> None:
-    with restored() as connection:
-        rows(connection, "SET @mask_salt = %s", ("5a17" * 16,))
-        for script in SCRIPTS[:3]:
-            rows(connection, load(script)[0].text)
-        mask(connection)
-        assert survivors(originals(original), connection) == {}
-        assert (joins(connection), shape(connection)) == (joins(original), shape(original))
+def test_masking_twice_in_a_run_does_nothing_the_second_time(restored: Callable[[], tuple[Connection, Login]]) -> None:
+    connection, login = restored()
+    first = mask(login, FOLDER)
+    assert first["tables"] == {"single update": 7, "skip": 1}
+    assert (first["statements"], first["skipped"]) == (2, 0)
+    before = rows(connection, "CHECKSUM TABLE shop.customers, shop.email_changes, shop.sessions")
+    second = mask(login, FOLDER)
+    assert (second["rows"], second["statements"], second["skipped"]) == (0, 0, 2)
+    assert rows(connection, "CHECKSUM TABLE shop.customers, shop.email_changes, shop.sessions") == before
 
 
-def test_fakes_depend_on_the_salt_alone(masked: Connection, restored: Callable[[], Connection]) -> None:
+def test_fakes_depend_on_the_salt_alone(masked: Connection, restored: Callable[[], tuple[Connection, Login]]) -> None:
     query = "SELECT email, first_name, last_name, phone FROM shop.customers ORDER BY id"
-    with restored() as same, restored() as other:
-        mask(same)
-        mask(other, salt="0ff5" * 16)
-        assert rows(same, query) == rows(masked, query)
-        first, second = rows(other, query), rows(masked, query)
-        assert not {row[0] for row in first} & {row[0] for row in second}
-
-
-def test_without_a_salt_nothing_is_masked(original: Connection, restored: Callable[[], Connection]) -> None:
-    with restored() as connection:
-        with pytest.raises(Exception, match="cannot be null"):
-            rows(connection, load(SCRIPTS[0])[0].text)
-        query = "SELECT * FROM shop.customers ORDER BY id"
-        assert rows(connection, query) == rows(original, query)
+    same, login = restored()
+    mask(login, FOLDER)
+    assert rows(same, query) == rows(masked, query)
+    other, login = restored()
+    mask(login, FOLDER, run_key="another run")
+    assert not {row[0] for row in rows(other, query)} & {row[0] for row in rows(masked, query)}
 
 
 def test_declared_columns_exist(original: Connection) -> None:

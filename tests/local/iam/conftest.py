@@ -25,7 +25,7 @@ from localcloud.client import admin_operation
 from localcloud.config import CloudConfig
 from localcloud.names import AIRFLOW_USER, AIRFLOW_USER_ARN, PRODUCTION, SHARED, STAGING
 from tests.local.cloud.conftest import LocalCloud, free_port, localcloud_environment, run_localcloud
-from tests.local.iam.driver import MARK
+from tests.local.driver import MARK
 
 REPO = Path(__file__).resolve().parents[3]
 POLICIES = REPO / "include" / "iam" / "staging"
@@ -97,7 +97,7 @@ class Lab:
             env = airflow_environment(self.cloud.config, self.home)
             subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True)
             self._driver = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("driver.py"))],
+                [sys.executable, str(Path(__file__).parents[1] / "driver.py")],
                 env=env,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ import pytest
 
 from devstack import waiting
 from devstack.settings import EXTERNAL_ID
-from tests.local.refresh.conftest import PRODUCTION, SHARED, STAGING, TARGET_KEY
+from tests.local.refresh.conftest import DAG_ID, PRODUCTION, SHARED, STAGING, TARGET_KEY
 
 pytestmark = pytest.mark.local
 
@@ -82,13 +82,19 @@ def statistic(stack, name: str, **dimensions: str) -> float:
     return sum(point["Sum"] for point in found["Datapoints"])
 
 
+@pytest.fixture
+def run_to_end(stack):
+    """Trigger a refresh and wait for its end, however busy the machine is."""
+    return lambda: stack.wait(stack.trigger(DAG_ID), timeout_s=1500)
+
+
 def test_a_run_that_succeeds(stack, estate, run_to_end):
     before = statistic(stack, "RefreshSucceeded", Environment="staging")
     run = run_to_end()
     assert run.state == "success", stack.states(run)
 
     record = estate.record(run)
-    assert (record["outcome"], record["warnings"], record["remedy"]) == ("succeeded", [], None)
+    assert (record["outcome"], record["warnings"]) == ("succeeded", [])
     assert record["steps"]["mask.mask_database"]["sql_s"] > 0
     assert record["steps"]["restore.restore_cluster"]["aws_wait_s"] > 0
     assert record["steps"]["prepare.check"]["tries"] == 1
@@ -156,19 +162,19 @@ def test_a_run_that_fails_says_why_and_what_to_do(stack, estate, run_to_end):
     run = run_to_end()
     assert run.state == "failed"
     record = estate.record(run)
-    assert record["failed_step"] == "source.copy_snapshot"
+    assert record["failed_step"] == "source.rekey_snapshot"
     assert "a planted refusal" in record["cause"]
     assert record["remedy"].startswith("What serves was not touched.")
     html, data = report(stack, record)
     assert "<b>a planted refusal" not in html
     assert "&lt;b&gt;a planted refusal" in html
-    assert "failed at source.copy_snapshot" in Page(html).text
+    assert "failed at source.rekey_snapshot" in Page(html).text
     assert data["masking"]["survivors"] is None
     [announced] = estate.announcements()
-    assert announced["Subject"] == "refresh staging failed: source.copy_snapshot; serving: old cluster"
+    assert announced["Subject"] == "refresh staging failed: source.rekey_snapshot; serving: old cluster"
     assert json.loads(announced["Message"])["cause"] == record["cause"]
     assert announced["MessageAttributes"]["outcome"]["Value"] == "failed"
-    assert note(stack, run).startswith("**Refresh of staging failed at `source.copy_snapshot`**")
+    assert note(stack, run).startswith("**Refresh of staging failed at `source.rekey_snapshot`**")
     assert statistic(stack, "RefreshFailed", Environment="staging") == before + 1
     assert links(stack, run, "restore.restore_cluster") == {"RDS cluster": None}, "it never ran, so it knows no cluster"
 

@@ -82,21 +82,23 @@ class TestMessage:
         assert data["steps"]["mask.mask_database"]["sql_s"] == 720
         assert set(data["steps"]) == set(runs.STEPS)
 
-    @pytest.mark.parametrize("letter", ["w", "é", "😀", "\x01", '"'])
-    def test_ten_thousand_steps_and_warnings_fit(self, letter) -> None:
-        names = [f"mask.{'long_' * 20}{number:05d}" for number in range(10_000)]
+    @pytest.mark.parametrize(
+        ("letter", "many"), [("w", 10_000), ("é", 1000), ("😀", 1000), ("\x01", 1000), ('"', 1000)]
+    )
+    def test_ten_thousand_steps_and_warnings_fit(self, letter, many) -> None:
+        names = [f"mask.{'long_' * 20}{number:05d}" for number in range(many)]
         made = runs.record(
             dict.fromkeys(names, "failed"),
             causes=dict.fromkeys(names, letter * 2000),
             conf={"keep_tables": [letter * 99] * 9999},
         )
-        made["warnings"] = [letter * 1000] * 10_000
+        made["warnings"] = [letter * 1000] * many
         message = announcement.message(made)
         assert len(json.dumps(message).encode()) <= announcement.MESSAGE_BYTES
         data = json.loads(message["sqs"])
         assert data["outcome"] == "failed"
         assert data["failed_step"] == names[0]
-        assert len(data["steps"]) + data["steps_left_out"] == 10_000 + len(runs.STEPS)
+        assert len(data["steps"]) + data["steps_left_out"] == many + len(runs.STEPS)
 
     def test_attributes_for_filters(self) -> None:
         assert announcement.attributes(failed()) == {"environment": "staging", "outcome": "failed", "warnings": "yes"}
@@ -161,8 +163,8 @@ class TestFitting:
 
     @settings(max_examples=15)
     @given(
-        steps=st.integers(0, 4000), name=st.integers(1, 240), warnings=st.integers(0, 3000), longest=st.integers(0, 2000),
-        values=st.integers(0, 3000), letter=st.sampled_from("aé😀"),
+        steps=st.integers(0, 2000), name=st.integers(1, 240), warnings=st.integers(0, 1000), longest=st.integers(0, 2000),
+        values=st.integers(0, 1000), letter=st.sampled_from("aé😀"),
     )  # fmt: skip
     def test_whatever_its_size(self, steps, name, warnings, longest, values, letter) -> None:
         made = runs.record({f"{letter * name}{number}": "success" for number in range(steps)})
@@ -181,9 +183,9 @@ class TestFitting:
         assert fitting.fitted(made, fitting.ITEM_BYTES, fitting.item_bytes) == made
 
     def test_failed_and_long_steps_stay(self) -> None:
-        made = runs.record({f"g.s{number}": "success" for number in range(20_000)} | {"g.bad": "failed"})
+        made = runs.record({f"g.s{number}": "success" for number in range(20_000)} | {"zz.bad": "failed"})
         found = fitting.fitted(made, 60_000, fitting.item_bytes)
-        assert {"g.bad", "mask.mask_database", "source.copy_snapshot"} <= set(found["steps"])
+        assert {"zz.bad", "mask.mask_database", "source.copy_snapshot"} <= set(found["steps"])
         assert found["steps_left_out"] > 19_000
 
     def test_sizes_as_dynamodb_counts_them(self) -> None:

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from aurora_ops.core import report
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.core import runs
@@ -103,6 +103,7 @@ def test_whatever_stands_in_names_is_text(evil) -> None:
     assert "49" not in page.words
 
 
+@settings(max_examples=20)
 @given(st.text(min_size=1, max_size=60))
 def test_any_text_is_text(evil) -> None:
     plain = Page(evil_run("harmless"))

@@ -103,7 +103,7 @@ def test_original_is_not_in_the_traceback(server) -> None:
     assert str(raised.value).startswith("shop/010.sql:7 as admin@db.example:3306: MySQL error 1062: ")
 
 
-@pytest.mark.parametrize("code", [1040, 1205, 1213, 2002, 2003, 2006, 2013])
+@pytest.mark.parametrize("code", [0, 1040, 1205, 1213, 2002, 2003, 2006, 2013])
 def test_what_may_pass_is_transient(code) -> None:
     with pytest.raises(TransientError, match=f"MySQL error {code}"), mysql_errors("x"):
         raise pymysql.err.OperationalError(code, "gone")

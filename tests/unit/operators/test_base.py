@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from airflow.sdk import DAG, Param
+from airflow.sdk.definitions.param import process_params
 from airflow.sdk.exceptions import TaskDeferred
 from aurora_ops.core.errors import StateError, TransientError, WaitFailedError, WaitTimeoutError
 from aurora_ops.operators import base
@@ -39,6 +41,15 @@ def test_deferral_is_bounded_and_leads_to_resume(prod) -> None:
 def test_nothing_is_deferred_if_one_look_shows_the_goal(prod) -> None:
     prod.lag = 0
     assert once(take)["snapshot_id"] == "s"
+
+
+def test_a_task_keeps_its_own_params_and_is_given_those_of_its_dag() -> None:
+    with DAG("d", schedule=None, params={"a": Param(1, type="integer"), "b": 2}) as dag:
+        plain, own = take(), take(task_id="own", params={"b": 3})
+    assert dict(plain.params) == {}
+    assert dict(own.params) == {"b": 3}
+    for task, b in ((plain, 2), (own, 3)):
+        assert process_params(dag, task, {"a": 5}, suppress_exception=False) == {"a": 5, "b": b}
 
 
 def test_timeout_is_transient_and_terminal_state_is_not(prod) -> None:

@@ -15,9 +15,12 @@ import pytest
 import yaml
 from airflow.sdk.exceptions import AirflowSkipException
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError
+from aurora_ops.core.mask_plan import ColumnFacts, IndexFacts, KeyPart, TableFacts
+from aurora_ops.core.tables import Table
 from aurora_ops.hooks.base import AwsHook
-from aurora_ops.operators import prepare
-from aurora_ops.operators.prepare import CheckRefreshOperator, guards
+from aurora_ops.operators import prepare_checks
+from aurora_ops.operators.prepare import CheckRefreshOperator
+from aurora_ops.operators.prepare_checks import guards
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
@@ -31,6 +34,14 @@ KNOWN_TABLES = [("shop", "feature_flags"), ("shop", "customers")]
 KNOWN_COLUMNS = {"customers": ["id", "email"]}
 
 
+FACTS = [
+    TableFacts(
+        Table("shop", "customers"),
+        rows=50_000,
+        columns=(ColumnFacts("id", "int", nullable=False), ColumnFacts("email", "varchar", length=190)),
+        indexes=(IndexFacts("PRIMARY", unique=True, parts=(KeyPart("id"),)),),
+    )
+]
 KEY, DEFAULT_KEY, VPC = "arn:aws:kms:key/shop", "arn:aws:kms:key/default", "vpc-1"
 GROUPS = {"isolated": "sg-isolated", "serving": "sg-serving"}
 SECRET = json.dumps({"username": "u", "password": "hunter2"})
@@ -89,7 +100,7 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
     for purpose in ("masking", "validation"):
         (sql / purpose / "shop").mkdir(parents=True)
         (sql / purpose / "shop" / "010.sql").write_text("SELECT 1;")
-    (sql / "masking" / "shop" / "columns.yaml").write_text("customers: [email]")
+    (sql / "masking" / "shop" / "columns.yaml").write_text("customers: {email: email}")
     shutil.copy(REPO / "include" / "prices.yaml", tmp_path)
 
     world = SimpleNamespace(
@@ -133,14 +144,14 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
         world.asking = self.aws_conn_id
         require(self, account_id)
 
-    monkeypatch.setattr(prepare, "MySqlHook", Sql)
+    monkeypatch.setattr(prepare_checks, "MySqlHook", Sql)
+    monkeypatch.setattr(prepare_checks, "read_table_facts", lambda _, schemas: FACTS if schemas == ["shop"] else [])
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     monkeypatch.setattr(AwsHook, "require_account", require_account)
     calls.clear()
     yield world
     assert calls.mutating == []
-    elsewhere = {action for actions in CheckRefreshOperator.permissions_elsewhere.values() for action in actions}
-    # AWS lets everybody ask who they are
+    elsewhere = {action for more in CheckRefreshOperator.permissions_elsewhere.values() for action in more}
     assert set(calls) - {"sts:GetCallerIdentity"} <= {*CheckRefreshOperator.permissions, *elsewhere}
 
 
@@ -231,6 +242,11 @@ class TestPlanText:
 
     def test_what_is_wrong_fails_a_dry_run(self, world) -> None:
         refused(world, ConfigError, "dry_run: 'yes'", "true or false", conf={"dry_run": "yes"})
+
+    def test_tables_with_their_technique(self, world) -> None:
+        text = self.text(world)
+        assert "Rows as staging-shop estimates them" in text
+        assert "| `shop.customers` | rebuild | 50,000 |" in text
 
     def test_names_what_an_earlier_run_left(self, world) -> None:
         world.rds.cluster("staging-shop-restore")
@@ -331,12 +347,18 @@ WRONG = [
      ["database.users.secret: 'none'"]),
     ("bucket is absent", without("database", "keep_bucket", "no-such-bucket"), MissingError, ["no-such-bucket"]),
     ("table of runs is absent", without("orchestrator", "runs_table", "none"), MissingError, ["none"]),
+    ("report bucket is absent", without("orchestrator", "report_bucket", "no-reports"), MissingError, ["no-reports"]),
     ("topic is absent", without("orchestrator", "topic_arn", "arn:aws:sns:eu-west-1:000000000000:none"), MissingError, ["none"]),
     ("table to keep is unknown", without("database", "keep_tables", ["shop.flags"]), ConfigError,
      ["database.keep_tables: 'shop.flags'", "['customers', 'feature_flags']"]),
-    ("masking rule on a missing column", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: [mail]"),
+    ("masking rule on a missing column", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: {mail: email}"),
      ConfigError, ["masking columns: 'shop.customers.mail'", "['email', 'id']"]),
-    ("masking rule on a missing table", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("people: [mail]"),
+    ("masking rule that its column does not allow",
+     lambda w: (w.sql / "masking/shop/columns.yaml").write_text("customers: {id: email}"),
+     ConfigError, ["masking columns shop.customers.id: 'email'", "its type is int"]),
+    ("salt secret is absent", without("database", "masking", {"salt_secret": "none"}), ConfigError,
+     ["database.masking.salt_secret: 'none'"]),
+    ("masking rule on a missing table", lambda w: (w.sql / "masking/shop/columns.yaml").write_text("people: {mail: email}"),
      ConfigError, ["there is no table shop.people"]),
     ("no masking for a schema", without("database", "schemas", ["other"]), ConfigError, ["masking/other/columns.yaml"]),
     ("empty script", lambda w: (w.sql / "masking/shop/010.sql").write_text("-- nothing"), ConfigError,
@@ -379,6 +401,13 @@ class TestSnapshot:
         newest["SnapshotType"] = "manual"
         world.rds.shares[newest["DBClusterSnapshotIdentifier"]] = {"222222222222"}
         assert check(world)["snapshot_was_shared"] is True
+
+    def test_a_share_that_a_dead_run_left_is_not_somebodys(self, world) -> None:
+        newest = world.rds.snapshots["newest"]
+        newest["SnapshotType"] = "manual"
+        newest["TagList"] = [{"Key": "aurora-ops:share-run:222222222222", "Value": "refresh_staging/dead"}]
+        world.rds.shares[newest["DBClusterSnapshotIdentifier"]] = {"222222222222"}
+        assert check(world)["snapshot_was_shared"] is False, "so this run ends it"
 
     def test_automated_one_is_rekeyed_under_its_own_key(self, world) -> None:
         world.rds.snapshots["newest"]["SnapshotType"] = "automated"

@@ -9,7 +9,9 @@ import pymysql
 import pytest
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError, VerificationError
 from aurora_ops.hooks import mysql
-from aurora_ops.operators.masking import FingerprintColumnsOperator, MaskDatabaseOperator, ProveMaskOperator
+from aurora_ops.operators.mask_tables import MaskDatabaseOperator
+from aurora_ops.operators.masking import FingerprintColumnsOperator, ProveMaskOperator
+from aurora_ops.operators.scan import ScanColumnsOperator
 from aurora_ops.operators.tables import DeleteObjectsOperator, DumpTablesOperator, LoadTablesOperator
 from aurora_ops.operators.users import SetUsersOperator
 from aurora_ops.operators.verify import VerifyDatabaseOperator, VerifyServingOperator
@@ -115,6 +117,7 @@ def folder(tmp_path):
     where.mkdir()
     (where / "010_a.sql").write_text("UPDATE one SET a = 1;\nUPDATE two SET a = 1;\n")
     (where / "020_b.sql").write_text("-- last\nUPDATE three SET a = 1;\n")
+    (where / "columns.yaml").write_text("customers: {email: {mask: script}}\n")
     return str(where)
 
 
@@ -125,7 +128,7 @@ def maker(kind, **given):
 class TestCluster:
     """Where SQL is run."""
 
-    fingerprint = staticmethod(maker(FingerprintColumnsOperator, run_key="k", columns=[COLUMN]))
+    fingerprint = staticmethod(maker(FingerprintColumnsOperator, run_key="k", folders=[], columns=[COLUMN]))
 
     @pytest.mark.parametrize("status", ["creating", "stopped", "renaming"])
     def test_must_be_available(self, rds, server, status) -> None:
@@ -147,14 +150,15 @@ class TestCluster:
     @pytest.mark.parametrize(
         "operator",
         [
-            maker(FingerprintColumnsOperator, run_key="k", columns=[COLUMN]),
+            maker(FingerprintColumnsOperator, run_key="k", folders=[], columns=[COLUMN]),
             maker(MaskDatabaseOperator, run_key="k", folders=["x"]),
-            maker(ProveMaskOperator, run_key="k", columns=[COLUMN]),
+            maker(ProveMaskOperator, run_key="k"),
             maker(LoadTablesOperator, objects={"shop.a": "k"}, bucket="bucket"),
             maker(SetUsersOperator, users=[], run_key="k", serving_id="s", serving_host="h"),
             maker(VerifyDatabaseOperator, folders=[], users=[]),
+            maker(ScanColumnsOperator, folders=[], columns=[], keep_tables=[], scan={}),
         ],
-        ids=["fingerprint", "mask", "prove", "load", "users", "verify"],
+        ids=["fingerprint", "mask", "prove", "load", "users", "verify", "scan"],
     )
     def test_that_is_not_tagged_is_not_written_to(self, rds, server, operator) -> None:
         rds.clusters["app"]["TagList"] = []
@@ -174,19 +178,29 @@ class TestCluster:
 class TestFingerprint:
     """Originals remembered as digests."""
 
-    def run(self, columns=(COLUMN,)):
-        return drive(maker(FingerprintColumnsOperator, run_key="k", columns=list(columns)))
+    TARGET = (COLUMN, "shop", "customers", "`email`", "SHA2(`email`)", "values")
 
-    def test_each_column_is_remembered_once(self, server, calls) -> None:
+    @pytest.fixture(autouse=True)
+    def described(self, server) -> None:
+        server.answer("c.DATA_TYPE", (("shop", "customers", "email", "varchar", 190, "varchar(190)"),))
+        server.answer("TABLE_ROWS", (("shop", "customers", 3),))
+        server.answer("@@log_bin", ((0, "ROW"),))
+        server.answer("SELECT label, table_schema", (self.TARGET,))
+
+    def run(self, columns=(COLUMN,), ctx=None):
+        return drive(maker(FingerprintColumnsOperator, run_key="k", folders=[], columns=list(columns)), ctx)
+
+    def test_each_column_is_noted_and_remembered_once(self, server, calls) -> None:
         assert self.run() == {"columns": 1, "tables": 1, "rows": 3}
-        assert len(server.saw("INSERT INTO .*original_0000")) == 1
-        assert server.saw(r"progress .*<original:0000>")
+        assert len(server.saw("INSERT INTO .*proof_targets")) == 1
+        assert len(server.saw("INSERT INTO .*original_00000")) == 1
+        assert server.saw(r"progress .*<original:00000>")
         assert set(calls) <= set(FingerprintColumnsOperator.permissions)
 
     def test_what_an_earlier_try_has_done_is_not_done_again(self, server) -> None:
-        server.answer("SELECT step FROM", (("original:0000",), ("row_counts",)))
+        server.answer("SELECT step FROM", (("targets",), ("original:00000",), ("row_counts",)))
         self.run()
-        assert server.saw("DROP TABLE|CREATE TABLE .*original") == []
+        assert server.saw("DROP TABLE|CREATE TABLE .*original|INSERT INTO .*proof_targets") == []
 
     def test_missing_columns_are_all_named(self, server) -> None:
         with pytest.raises(PermanentError) as raised:
@@ -196,24 +210,32 @@ class TestFingerprint:
         assert "['email']" in str(raised.value)
 
     def test_empty_cluster_is_no_success(self, server) -> None:
-        server.answer(r"information_schema\.TABLES", ())
+        server.answer(r"TABLE_NAME FROM information_schema\.TABLES", ())
         with pytest.raises(VerificationError, match="has no tables"):
             self.run()
 
     def test_password_is_sent_nowhere(self, server) -> None:
         ctx = context()
-        drive(maker(FingerprintColumnsOperator, run_key="k", columns=[COLUMN]), ctx)
+        self.run(ctx=ctx)
         assert "hunter2" not in "".join(server.said) + json.dumps(list(ctx["ti"].xcoms.values()))
 
 
 class TestMask:
     """Each statement once."""
 
+    @pytest.fixture(autouse=True)
+    def described(self, server) -> None:
+        server.answer("SELECT 1 FROM", ())
+        server.answer("TABLE_TYPE, ENGINE", (("customers", "BASE TABLE", "InnoDB", 3, 1, 1),))
+        server.answer(
+            "COLUMN_TYPE", (("customers", "email", "varchar", "varchar(190)", 190, None, None, "NO", "", ""),)
+        )
+
     def run(self, folder):
         return drive(maker(MaskDatabaseOperator, run_key="k", folders=[folder]))
 
     def test_all_in_order_each_with_its_note_in_one_transaction(self, server, folder) -> None:
-        assert self.run(folder) == {"statements": 3, "skipped": 0}
+        assert self.run(folder) == {"tables": {"skip": 1}, "rows": 0, "statements": 3, "skipped": 0}
         work = [said for said in server.said if re.search("UPDATE|progress .*VALUES|BEGIN|COMMIT", said)]
         assert [re.sub(r"INSERT.*<(.*)>.*", r"note \1", said) for said in work] == [
             "BEGIN", "UPDATE one SET a = 1", "note shop/010_a.sql:1", "COMMIT",
@@ -223,9 +245,28 @@ class TestMask:
         assert server.said.index("USE `shop`") < server.said.index("BEGIN")
         assert server.said[0].startswith("SET @mask_salt = <")
 
+    def test_shared_salt_keys_the_fakes_and_is_not_shown(self, server, folder, aws_session) -> None:
+        secrets = aws_session.client("secretsmanager")
+        secrets.create_secret(Name="salts/all", SecretString=json.dumps({"salt": "sixteen characters"}))
+        secrets.create_secret(Name="salts/short", SecretString=json.dumps({"salt": "too short"}))
+
+        def salts(**given) -> list[str]:
+            server.said.clear()
+            drive(maker(MaskDatabaseOperator, run_key="k", folders=[folder], masking=given))
+            return [said for said in server.said if said.startswith("SET @mask_salt")]
+
+        own, shared = salts(), salts(salt_secret="salts/all")
+        assert own[-1] == own[0]
+        assert shared[0] == own[0]
+        assert shared[-1] != own[0]
+        assert "sixteen" not in "".join(server.said)
+        with pytest.raises(ConfigError, match="a field salt of at least 16") as raised:
+            salts(salt_secret="salts/short")
+        assert "too short" not in str(raised.value)
+
     def test_killed_try_goes_on_where_it_was(self, server, folder) -> None:
         server.answer("SELECT step FROM", (("shop/010_a.sql:1",),))
-        assert self.run(folder) == {"statements": 2, "skipped": 1}
+        assert self.run(folder) == {"tables": {"skip": 1}, "rows": 0, "statements": 2, "skipped": 1}
         assert server.saw("UPDATE one") == []
 
     def test_error_names_file_and_line_and_rolls_back(self, server, folder) -> None:
@@ -242,24 +283,39 @@ class TestMask:
 class TestProve:
     """No original is left."""
 
+    PHONE = "shop.customers.phone"
+
+    @pytest.fixture(autouse=True)
+    def noted(self, server) -> None:
+        server.answer("@@log_bin", ((0, "ROW"),))
+        server.answer("SELECT label, remembered", ((COLUMN, 5), (self.PHONE, 7)))
+        targets = [(name, "shop", "customers", "v", f"d{n}", "values") for n, name in enumerate((COLUMN, self.PHONE))]
+        server.answer("SELECT label, table_schema", tuple(targets))
+
     def run(self):
-        return drive(maker(ProveMaskOperator, run_key="k", columns=[COLUMN, "shop.customers.phone"]))
+        return drive(maker(ProveMaskOperator, run_key="k"))
 
     def test_none_left(self, server) -> None:
-        server.answer("survivors|original AS|JOIN .*original_", ((5, 0),))
-        assert self.run() == {"columns": {COLUMN: 5, "shop.customers.phone": 5}, "survivors": 0}
+        assert self.run() == {"columns": {COLUMN: 5, self.PHONE: 7}, "survivors": 0}
+        assert len(server.saw("STRAIGHT_JOIN")) == 2
         assert len(server.saw("DROP TABLE .*original_")) == 2
         assert server.saw("<proved>")
 
     def test_some_left_fail_with_column_and_number(self, server) -> None:
-        server.answer("JOIN .*original_", ((5, 0),))
-        server.answer("JOIN .*original_0001", ((7, 2),))
+        server.answer("STRAIGHT_JOIN .*original_00001", ((1,),))
+        server.answer("SELECT DISTINCT .*original_00001", ((7, 2),))
         with pytest.raises(
             VerificationError, match=r"shop\.customers\.phone \(2 of 7\); mend include/sql/masking"
         ) as raised:
             self.run()
         assert COLUMN not in str(raised.value)
         assert server.saw("DROP TABLE") == []
+        assert not server.saw("<proved>|<proved:00001>")
+
+    def test_what_an_earlier_try_has_proven_is_not_compared_again(self, server) -> None:
+        server.answer("SELECT step FROM", (("proved:00000",),))
+        self.run()
+        assert len(server.saw("STRAIGHT_JOIN")) == 1
 
     def test_proved_before(self, server) -> None:
         server.answer("SELECT step FROM", (("proved",),))

@@ -1,4 +1,4 @@
-"""Production's data made fit for others: masked with proof, its users replaced, the target's own tables put back."""
+"""Production's data made fit for others: masked with proof, scanned, its users replaced, the target's own tables put back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aurora_ops.core.settings import Environment
+from aurora_ops.operators.coverage import ReportCoverageOperator
 from aurora_ops.operators.credentials import RotateMasterSecretOperator
-from aurora_ops.operators.masking import FingerprintColumnsOperator, MaskDatabaseOperator, ProveMaskOperator
+from aurora_ops.operators.mask_tables import MaskDatabaseOperator
+from aurora_ops.operators.masking import FingerprintColumnsOperator, ProveMaskOperator
+from aurora_ops.operators.scan import ScanColumnsOperator
 from aurora_ops.operators.tables import DumpTablesOperator, LoadTablesOperator
 from aurora_ops.operators.users import SetUsersOperator
 from aurora_ops.operators.verify import VerifyDatabaseOperator
@@ -19,6 +22,7 @@ class Masked(NamedTuple):
 
     dump: DumpTablesOperator
     fingerprint: FingerprintColumnsOperator
+    scan: ScanColumnsOperator
     users: SetUsersOperator
     load: LoadTablesOperator
     verified: VerifyDatabaseOperator
@@ -32,7 +36,7 @@ def folders(sql_folder: Path, purpose: str, settings: Environment) -> list[str]:
 
 @group("mask")
 def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret_version: Any) -> Masked:
-    """Mask the temporary cluster and prove it, replace its users, load the kept tables, verify.
+    """Mask the temporary cluster and prove it, scan it for what is left, replace its users, load the kept tables, verify.
 
     :param settings: settings of the environment.
     :param plan: what was decided before.
@@ -53,9 +57,38 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         prefix=plan["keep_prefix"],
         **sql,
     )
-    fingerprint = FingerprintColumnsOperator(task_id="fingerprint_columns", columns=plan["columns"], **masking)
-    mask = MaskDatabaseOperator(task_id="mask_database", folders=folders(sql_folder, "masking", settings), **masking)
-    prove = ProveMaskOperator(task_id="prove_mask", columns=plan["columns"], **masking)
+    rules = folders(sql_folder, "masking", settings)
+    fingerprint = FingerprintColumnsOperator(
+        task_id="fingerprint_columns",
+        folders=rules,
+        columns=plan["columns"],
+        connections=database.masking.connections,
+        **masking,
+    )
+    mask = MaskDatabaseOperator(
+        task_id="mask_database", folders=rules, masking=database.masking.model_dump(), **masking
+    )
+    prove = ProveMaskOperator(task_id="prove_mask", connections=database.masking.connections, **masking)
+    scan = ScanColumnsOperator(
+        task_id="scan_columns",
+        cluster_id=plan["temporary_cluster"],
+        folders=rules,
+        columns=plan["columns"],
+        keep_tables=plan["keep_tables"],
+        scan=database.scan.model_dump(),
+        **sql,
+    )
+    coverage = ReportCoverageOperator(
+        task_id="report_coverage",
+        covered=Outputs(scan)["coverage"],
+        undecided=database.scan.undecided,
+        environment=settings.environment,
+        report_bucket=settings.orchestrator.report_bucket,
+        aws_conn_id=settings.orchestrator.aws_conn_id,
+        region_name=settings.orchestrator.region,
+        table=settings.orchestrator.runs_table,
+        target_key=plan["target_key"],
+    )
     rotate = RotateMasterSecretOperator(
         task_id="rotate_master_secret",
         cluster_id=plan["temporary_cluster"],
@@ -87,6 +120,7 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         versions=Outputs(set_users)["versions"],
         **sql,
     )
-    fingerprint >> mask >> prove >> rotate >> set_users >> load >> verify
-    results = {"proved": Outputs(prove).all, "verified": Outputs(verify).all}
-    return Masked(dump, fingerprint, set_users, load, verify, results)
+    fingerprint >> mask >> prove >> scan >> rotate >> set_users >> load >> verify
+    scan >> coverage >> verify
+    results = {"proved": Outputs(prove).all, "scanned": Outputs(scan).all, "verified": Outputs(verify).all}
+    return Masked(dump, fingerprint, scan, set_users, load, verify, results)

@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator
 
 from aurora_ops.core.settings import Environment
 from aurora_ops.operators.cluster_removal import DeleteClusterOperator, RetireClusterOperator
+from aurora_ops.operators.coverage import RememberColumnsOperator
 from aurora_ops.operators.publish import PublishClusterOperator
 from aurora_ops.operators.record import RecordRunOperator
 from aurora_ops.operators.runs import ReleaseLockOperator
@@ -18,6 +19,7 @@ from aurora_ops.task_groups.typed import Outputs, group
 PLAN_TASK = "prepare.check"
 SNAPSHOT_TASK = "source.take_snapshot"
 BEST_EFFORT = ("clean_up.",)
+PUBLISHED_TASK = "publish.publish_cluster"
 COMPENSATION = ("switch.undo_rename", "switch.undo_secrets")
 
 
@@ -48,16 +50,18 @@ class CleanUp(NamedTuple):
     delete_copy: DeleteSnapshotOperator
     delete_kept: DeleteObjectsOperator
     delete_temporary: DeleteClusterOperator
+    remember: RememberColumnsOperator
     all: list[BaseOperator]
 
 
 @group("clean_up")
-def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any) -> CleanUp:
+def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any, covered: Any) -> CleanUp:
     """Remove what the refresh needed. Teardown tasks: they run whatever happened, and cannot fail a refresh that succeeded.
 
     :param settings: settings of the environment.
     :param plan: what was decided before.
     :param shared_snapshot_id: snapshot of the source that was shared.
+    :param covered: coverage, as the scan left it.
     """
     source, target = settings.source, settings.target
     at_source: dict[str, Any] = {"aws_conn_id": source.aws_conn_id, "region_name": source.region}
@@ -95,6 +99,15 @@ def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any) -> C
         only_run=plan["run_key"],
         **at_target,
     )
+    remember = RememberColumnsOperator(
+        task_id="remember_columns",
+        covered=covered,
+        published_task=PUBLISHED_TASK,
+        table=settings.orchestrator.runs_table,
+        target_key=plan["target_key"],
+        aws_conn_id=settings.orchestrator.aws_conn_id,
+        region_name=settings.orchestrator.region,
+    )
     revoke >> [delete_rekeyed, delete_fresh]
     tasks: list[BaseOperator] = [
         retire,
@@ -104,10 +117,11 @@ def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any) -> C
         delete_copy,
         delete_kept,
         delete_temporary,
+        remember,
     ]
     for task in tasks:
         task.as_teardown()
-    return CleanUp(retire, revoke, delete_copy, delete_kept, delete_temporary, tasks)
+    return CleanUp(retire, revoke, delete_copy, delete_kept, delete_temporary, remember, tasks)
 
 
 @group("record")

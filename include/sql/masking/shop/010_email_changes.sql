@@ -1,5 +1,5 @@
--- Must run after 010_customers.sql, whose UPDATE made the trigger on customers note every original e-mail here.
--- What the masking itself caused goes; what was there before stays, masked.
+-- Runs when all tables are masked by columns.yaml. The UPDATE of customers has made its trigger note every original e-mail here:
+-- what the masking itself caused goes; what was there before stays, masked as the masker email does it (docs/how-to/masking.md).
 DELETE FROM shop.email_changes
 WHERE new_email LIKE 'user.____________________@example.invalid'
   AND old_email NOT LIKE 'user.____________________@example.invalid';

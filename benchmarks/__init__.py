@@ -1,0 +1,1 @@
+"""Benchmarks: techniques side by side on real servers."""
