@@ -168,8 +168,7 @@ DENIALS = [
         "source.take_snapshot",
         id="snapshot",
     ),
-    pytest.param("source", "UseKeysThroughRds", "kms:CreateGrant", {}, "source.rekey_snapshot", id="key"),
-    pytest.param("worker", "BecomeRoles", "sts:AssumeRole", {}, "prepare.check", id="assume"),
+    pytest.param("source", "GrantSnapshotUseToTarget", "kms:CreateGrant", {}, "source.share_snapshot", id="key"),
 ]
 
 
@@ -185,7 +184,7 @@ def test_a_missing_permission_is_named_with_its_remedy(lab, name, sid, action, c
     error = run.error(task_id)
     assert action in error
     who = "user/airflow" if name == "worker" else f"role {PRINCIPALS[name].rpartition('/')[2]}"
-    assert f"{who} lacks {action} on arn:aws:" in error
+    assert f"{who} lacks {action} on " in error
     assert "include/iam" in error
 
 
