@@ -22,6 +22,8 @@ from aurora_ops.core.wait import Wait
 _WAITERS = Path(__file__).resolve().parents[1] / "waiters"
 _MISSING = re.compile(r"NotFound|NoSuch|^404$")
 _BUSY = re.compile(r"^Invalid\w*State|InUse|Conflict|OperationInProgress|ConcurrentModification")
+_LATER = frozenset({429, 500, 502, 503, 504})
+_READS = ("Describe", "Get", "List", "Head", "Query", "AssumeRole")
 _DENIED = (
     "AccessDenied",
     "AccessDeniedException",
@@ -55,14 +57,16 @@ def aws_errors(doing: str) -> Iterator[None]:
     except (boto.ConnectionError, boto.HTTPClientError) as exc:
         raise errors.TransientError(f"{doing}: {exc}") from exc
     except boto.ClientError as exc:
-        code = str(exc.response.get("Error", {}).get("Code", ""))
-        raise _translated(code, f"{doing}: {code}: {exc.response.get('Error', {}).get('Message', '')}") from exc
+        error = exc.response.get("Error", {})
+        raise _translated(exc.response, f"{doing}: {error.get('Code', '')}: {error.get('Message', '')}") from exc
     except boto.BotoCoreError as exc:
         raise errors.PermanentError(f"{doing}: {exc}") from exc
 
 
-def _translated(code: str, message: str) -> errors.AuroraOpsError:
-    if code in RETRIABLE_ERROR_CODES or code.startswith("5"):
+def _translated(response: Mapping[str, Any], message: str) -> errors.AuroraOpsError:
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if code in RETRIABLE_ERROR_CODES or code.startswith(("5", "Throttl")) or status in _LATER:
         return errors.TransientError(f"{message} (AWS asks to try again later)")
     if _MISSING.search(code):
         return errors.MissingError(message)
@@ -92,6 +96,22 @@ def _shared_session(aws_conn_id: str, region_name: str | None) -> boto3.session.
     return AwsGenericHook[Any](aws_conn_id=aws_conn_id, region_name=region_name, client_type="sts").get_session()
 
 
+def _not_blindly(operation: Any, response: Any = None, caught_exception: Any = None, **_: Any) -> None:
+    """Keep botocore from repeating a changing call whose answer was lost: whoever called looks first, on the next try.
+
+    A repeated rename or delete would meet nothing by the old name, which AWS answers with not found, or, where the policy is
+    bound to tags, with access denied.
+
+    :raises TransientError: the connection broke after the request, or AWS failed inside.
+    """
+    if operation.name.startswith(_READS):
+        return
+    if isinstance(caught_exception, (boto.ConnectionClosedError, boto.ReadTimeoutError)):
+        raise errors.TransientError(f"{operation.name}: the answer was lost: {caught_exception}")
+    if response is not None and response[0].status_code in (500, 502, 504):
+        raise errors.TransientError(f"{operation.name}: AWS failed inside (HTTP {response[0].status_code})")
+
+
 class AwsHook(AwsGenericHook[Any]):
     """AWS API of one account and region.
 
@@ -113,6 +133,12 @@ class AwsHook(AwsGenericHook[Any]):
         if self._fresh or deferrable:
             return super().get_session(region_name, deferrable)
         return _shared_session(str(self.aws_conn_id), region_name or self.region_name)
+
+    def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
+        """Give a client that does not repeat blindly what may have been done already."""
+        client: Any = super().get_client_type(*args, **kwargs)
+        client.meta.events.register_first("needs-retry", _not_blindly, unique_id="aurora-ops-not-blindly")
+        return client
 
     @cached_property
     def waiter_path(self) -> Path | None:
@@ -168,8 +194,8 @@ class AwsHook(AwsGenericHook[Any]):
         if "Max attempts exceeded" in str(exc):
             self.log.info("%s: %s", until.waiter, jmespath.search(until.show, exc.last_response))
             return Look.PENDING
-        error = exc.last_response.get("Error", {}) if isinstance(exc.last_response, dict) else {}
-        translated = _translated(str(error.get("Code", "")), f"{until.waiter} {_subject(until.args)}: {exc}")
+        last = exc.last_response if isinstance(exc.last_response, dict) else {}
+        translated = _translated(last, f"{until.waiter} {_subject(until.args)}: {exc}")
         if isinstance(translated, errors.TransientError):
             return Look.PENDING
         raise translated from exc

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import boto3
 import pytest
 from aurora_ops.core import errors
 from aurora_ops.core.wait import Wait
@@ -28,6 +31,7 @@ def refused(code: str, message: str = "why") -> boto.ClientError:
         ("Throttling", errors.TransientError),
         ("ThrottlingException", errors.TransientError),
         ("RequestLimitExceeded", errors.TransientError),
+        ("Throttled", errors.TransientError),
         ("TooManyRequestsException", errors.TransientError),
         ("InternalFailure", errors.TransientError),
         ("ServiceUnavailable", errors.TransientError),
@@ -63,6 +67,53 @@ def test_codes_of_aws(code, kind) -> None:
         raise refused(code)
     assert type(raised.value) is kind
     assert str(raised.value).startswith(f"rds:stop_db_cluster app: {code}: why")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(429, errors.TransientError), (503, errors.TransientError), (403, errors.PermanentError)]
+)
+def test_a_code_nobody_knows_is_judged_by_its_status(status, kind) -> None:
+    answer = {"Error": {"Code": "Novelty", "Message": "why"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    with pytest.raises(kind), aws_errors("x"):
+        raise boto.ClientError(answer, "DescribeDBClusters")
+
+
+class TestLostAnswers:
+    """What may have been done already is not repeated before somebody has looked."""
+
+    @pytest.mark.parametrize(
+        ("operation", "arguments", "tries"),
+        [
+            ("delete_db_cluster", {"DBClusterIdentifier": "app"}, 1),
+            ("modify_db_cluster", {"DBClusterIdentifier": "app"}, 1),
+            ("describe_db_clusters", {}, 3),
+        ],
+    )
+    def test_only_reads_are_repeated(self, monkeypatch, operation, arguments, tries) -> None:
+        sent = []
+
+        def lose(_, request):
+            sent.append(request.url)
+            raise boto.ConnectionClosedError(endpoint_url=request.url)
+
+        session = boto3.session.Session("AKIAFAKEFAKEFAKEFAKE", "fake", region_name=REGION)
+        monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", lose)
+        monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+        monkeypatch.setattr(RdsHook, "get_session", lambda *_, **__: session)
+        hook = RdsHook("aws_source", REGION)
+        with pytest.raises(errors.TransientError, match=r"lost|closed"):
+            hook.call(operation, **arguments)
+        assert (len(sent) == 1) is (tries == 1)
+
+    @pytest.mark.parametrize(("status", "kept"), [(500, True), (503, False), (400, False)])
+    def test_a_failure_inside_aws_may_have_been_after_the_deed(self, status, kept) -> None:
+        operation, answer = SimpleNamespace(name="CreateDBInstance"), (SimpleNamespace(status_code=status), {})
+        if kept:
+            with pytest.raises(errors.TransientError, match="inside"):
+                base._not_blindly(operation, response=answer)
+        else:
+            base._not_blindly(operation, response=answer)
+        base._not_blindly(SimpleNamespace(name="DescribeDBInstances"), response=answer)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,376 @@
+"""Lanes on which refreshes run, fast and one after another, while a client polls what serves; and what is left of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from devstack.settings import REPO, StackConfig, free_port
+from localcloud import process
+from localcloud.client import admin_client, admin_operation
+from localcloud.config import CloudConfig
+from localcloud.seed.accounts import seed
+from tests.local.faults.poller import Poller, Seen
+from tests.local.refresh.conftest import PRODUCTION, SHARED, STAGING, Estate
+
+ROWS = 400
+WAIT_S, POLL_S, RETRY_S = 0.05, 0.05, 0.1
+DRIVER, MARK = REPO / "tests/local/driver.py", "@@answer "
+REFRESH, REAPER = "refresh_staging", "reap_expired"
+LONG_AGO = "2020-01-01T00:00:00+00:00"
+LANES = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """A refresh under fault rules.
+
+    :param name: what is struck, and how.
+    :param rules: rules of localcloud's faults.
+    :param outcomes: those that are right: ``finished`` (the new cluster serves) or ``old`` (what served before serves).
+    :param conf: parameters of the run.
+    """
+
+    name: str
+    rules: tuple[dict[str, Any], ...]
+    outcomes: frozenset[str] = frozenset({"finished", "old"})
+    conf: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Outcome:
+    """How a case ended.
+
+    :param run: the run and its tasks: states and errors.
+    :param serving: ``old``, ``new`` or what is wrong.
+    :param seen: what the client saw.
+    :param hits: how many calls were struck.
+    :param left: what the run left behind.
+    :param left_after_reaper: what of that is still there after the reaper.
+    :param wrong: what must never be.
+    """
+
+    run: dict[str, Any]
+    serving: str
+    seen: Seen
+    hits: int
+    left: list[str]
+    left_after_reaper: list[str]
+    wrong: list[str]
+
+    @property
+    def what(self) -> str:
+        """``finished``, ``old`` or what else happened."""
+        if self.run["state"] == "success" and self.serving == "new":
+            return "finished"
+        return (
+            "old"
+            if self.run["state"] == "failed" and self.serving == "old"
+            else f"{self.run['state']}, {self.serving} serves"
+        )
+
+    @property
+    def step(self) -> str:
+        """The steps that failed."""
+        return ", ".join(sorted(name for name, task in self.run["tasks"].items() if task["state"] == "failed"))
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """What failed tasks said."""
+        return {name: task["error"] for name, task in self.run["tasks"].items() if task["error"]}
+
+
+class Lane:
+    """A localcloud of its own, and a process that runs DAGs against it.
+
+    :param home: folder of its data.
+    """
+
+    def __init__(self, home: Path) -> None:
+        base = StackConfig.from_env()
+        self.config = StackConfig(
+            home=home,
+            dags=REPO / "dags",
+            plugins=REPO / "plugins",
+            airflow_port=free_port(),
+            cloud_port=free_port(),
+            db_port=free_port(everywhere=True),
+            wait_s=WAIT_S,
+            poll_s=POLL_S,
+            seed_rows=ROWS,
+            mariadb_prefix=base.mariadb_prefix,
+        )
+        self.cloud = CloudConfig.from_env(self.config.cloud_env())
+        self.estate = Estate(SimpleNamespace(aws=self.aws, cloud=self.cloud))
+        self._runner: subprocess.Popen[str] | None = None
+        self._log = home / "runner.log"
+
+    def aws(self, account: str, service: str) -> Any:
+        """Return a boto3 client with all rights in an account."""
+        return admin_client(account, service, self.cloud)
+
+    def start(self) -> None:
+        """Start everything and seed it."""
+        self.config.home.mkdir(parents=True, exist_ok=True)
+        process.wipe(self.cloud)
+        started = self._command("localcloud", "up")
+        assert started.returncode == 0, started.stderr
+        seed(self.cloud, say=lambda _: None)
+        database = self.config.home / "airflow.db"
+        database.unlink(missing_ok=True)
+        env = self._env(f"sqlite:///{database}")
+        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True)
+        self._runner = subprocess.Popen(
+            [sys.executable, str(DRIVER)],
+            env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log.open("w"), cwd=REPO,
+        )  # fmt: skip
+        assert not self._answer()["errors"]
+
+    def stop(self) -> None:
+        """End everything."""
+        if self._runner is not None:
+            self._runner.kill()
+            self._runner.wait()
+        process.stop(self.cloud)
+
+    def run(self, dag_id: str, conf: dict[str, Any]) -> dict[str, Any]:
+        """Run a DAG to its end."""
+        assert self._runner is not None
+        assert self._runner.stdin is not None
+        self._runner.stdin.write(json.dumps({"dag_id": dag_id, "conf": conf}) + "\n")
+        self._runner.stdin.flush()
+        return self._answer()
+
+    def play(self, case: Case) -> Outcome:
+        """Run a case, look at what it left, and let the reaper clear that away."""
+        admin_operation("faults-clear", self.cloud)
+        before, others = self._serving(), self._inventory()
+        with Poller(self.estate) as poller:
+            for rule in case.rules:
+                admin_operation("faults-add", self.cloud, **rule)
+            began = time.time()
+            run = self.run(REFRESH, case.conf)
+            rules = admin_operation("faults-list", self.cloud)["rules"].values()
+            admin_operation("faults-clear", self.cloud)
+        after = self._serving()
+        serving = "old" if after == before else "new" if after else "nothing"
+        left = sorted(self._inventory() - others - self._allowed())
+        wrong = [*poller.seen.wrong(), *self._wrong(run, began)]
+        if left:
+            self._age()
+            reaped = self.run(REAPER, {"dry_run": False})
+            if reaped["state"] != "success":
+                errors = [task["error"] for task in reaped["tasks"].values() if task["error"]]
+                wrong.append(f"the reaper failed: {errors}")
+        return Outcome(
+            run=run,
+            serving=serving,
+            seen=poller.seen,
+            hits=sum(rule["hits"] for rule in rules),
+            left=left,
+            left_after_reaper=sorted(self._inventory() - others - self._allowed()),
+            wrong=wrong,
+        )
+
+    def _serving(self) -> str | None:
+        cluster = self.estate.cluster(STAGING, "staging-shop")
+        return cluster["DbClusterResourceId"] if cluster and cluster["Status"] == "available" else None
+
+    @staticmethod
+    def _allowed() -> set[str]:
+        """What a refresh leaves on purpose: what serves, and the cluster that served before."""
+        serving = {f"instance staging-shop-{number}" for number in (1, 2)}
+        return serving | {"cluster staging-shop-old", "instance staging-shop-old-1", "instance staging-shop-old-2"}
+
+    def _inventory(self) -> set[str]:
+        """Name everything that a refresh makes and nobody else."""
+        found: set[str] = set()
+        for account in (PRODUCTION, STAGING):
+            rds = self.aws(account, "rds")
+            found |= {f"cluster {c['DBClusterIdentifier']}" for c in rds.describe_db_clusters()["DBClusters"]}
+            found |= {f"instance {i['DBInstanceIdentifier']}" for i in rds.describe_db_instances()["DBInstances"]}
+            for snapshot in rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]:
+                name = snapshot["DBClusterSnapshotIdentifier"]
+                found.add(f"snapshot {name}")
+                attributes = rds.describe_db_cluster_snapshot_attributes(DBClusterSnapshotIdentifier=name)
+                for attribute in attributes["DBClusterSnapshotAttributesResult"]["DBClusterSnapshotAttributes"]:
+                    found |= {f"share of {name} with {account_id}" for account_id in attribute["AttributeValues"]}
+        key = self.estate.cluster(PRODUCTION, "prod-shop")
+        assert key is not None
+        grants = self.aws(PRODUCTION, "kms").list_grants(KeyId=key["KmsKeyId"])["Grants"]
+        found |= {f"grant {grant.get('Name')}" for grant in grants}
+        objects = self.aws(STAGING, "s3").list_objects_v2(Bucket=f"aurora-ops-{STAGING}").get("Contents", [])
+        found |= {f"object {one['Key']}" for one in objects}
+        found |= {"lock" for item in self.estate.items() if item["sk"] == "lock"}
+        return found
+
+    def _wrong(self, run: dict[str, Any], began: float) -> list[str]:
+        """Say what must never be after a run, however it ended."""
+        found = []
+        for task in ("app", "readonly"):
+            secret = self.estate.secret(STAGING, f"staging/shop/{task}")
+            try:
+                self.estate.connect(STAGING, "staging-shop", secret["username"], secret["password"]).close()
+            except Exception as error:  # noqa: BLE001 - whatever it is, a user cannot log in
+                found.append(f"{secret['username']} cannot log in with its secret: {error}")
+        going_on = ("None", "running", "deferred", "up_for_retry")
+        unfinished = [name for name, task in run["tasks"].items() if task["state"] in going_on]
+        if unfinished:
+            found.append(f"not ended: {unfinished}")
+        return found
+
+    def _age(self) -> None:
+        """Let what carries an expiry be past it, and locks void, as they would be the day after."""
+        for account in (PRODUCTION, STAGING):
+            rds = self.aws(account, "rds")
+            things = [
+                *((c["DBClusterArn"], c.get("TagList", [])) for c in rds.describe_db_clusters()["DBClusters"]),
+                *((i["DBInstanceArn"], i.get("TagList", [])) for i in rds.describe_db_instances()["DBInstances"]),
+                *(
+                    (s["DBClusterSnapshotArn"], s.get("TagList", []))
+                    for s in rds.describe_db_cluster_snapshots(SnapshotType="manual")["DBClusterSnapshots"]
+                ),
+            ]
+            for arn, tags in things:
+                if any(tag["Key"] == "aurora-ops:expires" for tag in tags):
+                    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "aurora-ops:expires", "Value": LONG_AGO}])
+        table = self.aws(SHARED, "dynamodb")
+        for item in self.estate.items():
+            if item["sk"] == "lock":
+                table.update_item(
+                    TableName="aurora-ops-runs",
+                    Key={"pk": {"S": item["pk"]}, "sk": {"S": "lock"}},
+                    UpdateExpression="SET expires_at = :past",
+                    ExpressionAttributeValues={":past": {"N": "1"}},
+                )
+
+    def _env(self, database: str) -> dict[str, str]:
+        env = self.config.airflow_env(database)
+        # the client's own retries pause for seconds: two tries of a call say as much as five
+        few = {name: text.replace('"max_attempts": 5', '"max_attempts": 2') for name, text in env.items()}
+        return few | {
+            "AURORA_OPS_RETRY_S": str(RETRY_S),
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+            "PYTHONPATH": str(REPO / "plugins"),
+        }
+
+    def _command(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        env = self.config.cloud_env()
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments], env=env, cwd=REPO, check=False, text=True, capture_output=True
+        )
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._runner is not None
+        assert self._runner.stdout is not None
+        for line in self._runner.stdout:
+            if line.startswith(MARK):
+                found: dict[str, Any] = json.loads(line.removeprefix(MARK))
+                return found
+        raise AssertionError(f"the driver ended: {self._log.read_text()[-3000:]}")
+
+
+class Walk:
+    """Plays cases on all lanes at once and keeps their outcomes.
+
+    :param lanes: where they are played.
+    """
+
+    def __init__(self, lanes: list[Lane]) -> None:
+        self.lanes = lanes
+        self.outcomes: dict[str, Outcome | BaseException] = {}
+
+    def play(self, cases: list[Case]) -> None:
+        """Play them; a lane that breaks is started anew."""
+        waiting, lock = list(reversed(cases)), threading.Lock()
+
+        def work(lane: Lane) -> None:
+            while True:
+                with lock:
+                    if not waiting:
+                        return
+                    case = waiting.pop()
+                try:
+                    self.outcomes[case.name] = lane.play(case)
+                except Exception as error:  # noqa: BLE001 - the test of the case raises it
+                    self.outcomes[case.name] = error
+                    lane.stop()
+                    lane.start()
+
+        with ThreadPoolExecutor(len(self.lanes)) as pool:
+            list(pool.map(work, self.lanes))
+
+    def outcome(self, case: Case) -> Outcome:
+        """Tell how a case ended.
+
+        :raises BaseException: it could not be played.
+        """
+        found = self.outcomes[case.name]
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+
+@pytest.fixture(scope="session")
+def lanes() -> Iterator[list[Lane]]:
+    """Lanes, started; one is enough for few cases."""
+    folder = REPO / ".local" / "test" / f"faults-{os.getpid()}"
+    started = [Lane(folder / f"lane{number}") for number in range(LANES)]
+    try:
+        with ThreadPoolExecutor(LANES) as pool:
+            list(pool.map(Lane.start, started))
+        yield started
+    finally:
+        for lane in started:
+            lane.stop()
+
+
+@pytest.fixture(scope="session")
+def walk(lanes: list[Lane], request: pytest.FixtureRequest) -> Iterator[Walk]:
+    """Every case that this session asks for, played; the table of outcomes is written at the end."""
+    asked = {
+        item.callspec.params["case"].name: item.callspec.params["case"]
+        for item in request.session.items
+        if "walk" in getattr(item, "fixturenames", ())
+        and "case" in getattr(item, "callspec", SimpleNamespace(params={})).params
+    }
+    played = Walk(lanes)
+    played.play(list(asked.values()))
+    yield played
+    path = REPO / ".local" / "test" / "faults.md"
+    path.write_text(table(played))
+    path.with_suffix(".json").write_text(
+        json.dumps(
+            {name: asdict(one) if isinstance(one, Outcome) else str(one) for name, one in played.outcomes.items()},
+            default=str,
+        )
+    )
+
+
+def table(walk: Walk) -> str:
+    """Write the outcomes as a table."""
+    lines = [
+        "| fault | struck | failed steps | outcome | longest gap of the client (s) | left by the run | left after the reaper |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, one in sorted(walk.outcomes.items()):
+        if isinstance(one, BaseException):
+            lines.append(f"| {name} | | | {type(one).__name__} | | | |")
+            continue
+        left, after = (", ".join(found) or "nothing" for found in (one.left, one.left_after_reaper))
+        lines.append(
+            f"| {name} | {one.hits} | {one.step or 'none'} | {one.what} | {one.seen.longest_gap_s:.2f} | {left} | {after} |"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,117 @@
+"""Every AWS call of a refresh goes wrong, one way after another: it finishes, or what served before serves and nothing is left.
+
+The walk is long (``make test-faults``); ``make test`` plays the cases that say most.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.local.faults.conftest import Case
+from tests.local.faults.recording import Call, recorded
+
+pytestmark = pytest.mark.local
+
+DENIED = {"effect": "error", "code": "AccessDenied", "message": "denied by the walk", "status": 403}
+OLD, FINISHED = frozenset({"old"}), frozenset({"finished"})
+CALLS = recorded()
+
+
+def rule(call: Call, **effect) -> dict:
+    return {"account": call.account, "service": call.service, "action": call.action, **effect}
+
+
+def denied() -> list[Case]:
+    """Each changing call, at each time it is made, and each reading one, at first and halfway, is refused for good."""
+    found = []
+    for call in CALLS:
+        moments = range(call.count) if call.mutating else sorted({0, call.count // 2} if call.count > 4 else {0})
+        found += [
+            Case(f"{call} from #{after + 1} on: denied", (rule(call, after=after, times=0, **DENIED),))
+            for after in moments
+        ]
+    return found
+
+
+def throttled() -> list[Case]:
+    """Each changing call is throttled for good, which is retried for a while and then given up."""
+    return [
+        Case(f"{call}: throttled for good", (rule(call, effect="throttle", times=0),))
+        for call in CALLS
+        if call.mutating
+    ]
+
+
+def terminal() -> list[Case]:
+    """What is being made ends in a status from which nothing comes back."""
+    made = [
+        ("111111111111", "CopyDBClusterSnapshot", "failed", {}),
+        ("111111111111", "CreateDBClusterSnapshot", "failed", {"snapshot": "fresh"}),
+        ("222222222222", "CopyDBClusterSnapshot", "failed", {}),
+        ("222222222222", "RestoreDBClusterFromSnapshot", "incompatible-restore", {}),
+        ("222222222222", "RestoreDBClusterFromSnapshot", "inaccessible-encryption-credentials", {}),
+        ("222222222222", "CreateDBInstance", "incompatible-network", {}),
+        ("222222222222", "CreateDBInstance", "failed", {}),
+        ("222222222222", "CreateDBInstance", "storage-full", {}),
+    ]
+    return [
+        Case(
+            f"{account} rds:{action}: ends {status}",
+            ({"account": account, "service": "rds", "action": action, "effect": "status", "becomes": status},),
+            OLD,
+            conf,
+        )
+        for account, action, status, conf in made
+    ]
+
+
+ONCE = [
+    Case("every call throttled once", tuple(rule(call, effect="throttle") for call in CALLS), FINISHED),
+    Case(
+        "every changing call's answer lost once",
+        tuple(rule(call, effect="lost") for call in CALLS if call.mutating),
+        FINISHED,
+    ),
+    Case(
+        "every call hangs once, then its connection breaks",
+        tuple(rule(call, effect="hang", hang_s=0.2) for call in CALLS),
+        FINISHED,
+    ),
+    Case(
+        "every call slow", ({"service": "*", "action": "*", "effect": "slow", "delay_s": 0.05, "times": 0},), FINISHED
+    ),
+    Case(
+        "every call fails inside AWS once",
+        tuple(rule(call, effect="error", code="InternalFailure", status=500) for call in CALLS),
+        FINISHED,
+    ),
+]
+TELLING = [
+    "every call throttled once",
+    "every changing call's answer lost once",
+    "222222222222 rds:ModifyDBCluster from #4 on: denied",
+    "222222222222 rds:CreateDBInstance: ends incompatible-network",
+    "222222222222 rds:DeleteDBClusterSnapshot from #1 on: denied",
+]
+CASES = {case.name: case for case in [*ONCE, *denied(), *throttled(), *terminal()]}
+
+
+def judge(outcome, case: Case) -> None:
+    story = f"{outcome.what}; failed: {outcome.step}; {outcome.errors}"
+    assert outcome.hits, "nothing was struck: record the refresh anew (python -m tests.local.faults.recording)"
+    assert outcome.what in case.outcomes, story
+    assert outcome.wrong == [], story
+    assert outcome.left_after_reaper == [], story
+
+
+@pytest.mark.parametrize("case", [CASES[name] for name in TELLING], ids=lambda case: case.name)
+def test_telling_faults(walk, case) -> None:
+    judge(walk.outcome(case), case)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "case", [case for name, case in CASES.items() if name not in TELLING], ids=lambda case: case.name
+)
+def test_every_call(walk, case) -> None:
+    judge(walk.outcome(case), case)

@@ -1,0 +1,32 @@
+"""Whatever is killed, at whatever task: the refresh goes on to its end, and a client sees all old or all new data."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.local.refresh.conftest import PRODUCTION, STAGING
+
+pytestmark = [pytest.mark.local, pytest.mark.long]
+
+# Victim, and at how many tasks at least it must have been struck for the test to say anything.
+VICTIMS = {"worker": 30, "scheduler": 15, "triggerer": 6, "api_server": 15, "database": 6, "localcloud": 20}
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_the_refresh_survives(killer, stories, victim) -> None:
+    story = killer.play(victim)
+    stories.append(story)
+    failed = {name: state for name, state in story.states.items() if state not in ("success", "skipped")}
+    assert len(story.struck) >= VICTIMS[victim], story.struck
+    assert story.seen.wrong() == []
+    assert story.run_state == "success", failed
+    assert story.changed
+    estate = killer.estate
+    assert estate.clusters(STAGING) == {"staging-shop", "staging-shop-old"}
+    assert estate.snapshots(PRODUCTION) == estate.snapshots(STAGING) == set()
+    key = estate.cluster(PRODUCTION, "prod-shop")["KmsKeyId"]
+    assert killer.running.aws(PRODUCTION, "kms").list_grants(KeyId=key)["Grants"] == []
+    assert [item for item in estate.items() if item["sk"] == "lock"] == []
+    for user in ("app", "readonly"):
+        secret = estate.secret(STAGING, f"staging/shop/{user}")
+        estate.connect(STAGING, "staging-shop", secret["username"], secret["password"]).close()
