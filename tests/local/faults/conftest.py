@@ -308,9 +308,18 @@ class Walk:
                     self.outcomes[case.name] = error
                     lane.stop()
                     lane.start()
+                with lock:
+                    self._write()
 
         with ThreadPoolExecutor(len(self.lanes)) as pool:
             list(pool.map(work, self.lanes))
+
+    def _write(self) -> None:
+        """Write down what is known so far: a walk that is stopped has not been for nothing."""
+        path = REPO / ".local" / "test" / "faults.md"
+        path.write_text(table(self))
+        details = {name: asdict(one) if isinstance(one, Outcome) else repr(one) for name, one in self.outcomes.items()}
+        path.with_suffix(".json").write_text(json.dumps(details, default=str))
 
     def outcome(self, case: Case) -> Outcome:
         """Tell how a case ended.
@@ -338,7 +347,7 @@ def lanes() -> Iterator[list[Lane]]:
 
 
 @pytest.fixture(scope="session")
-def walk(lanes: list[Lane], request: pytest.FixtureRequest) -> Iterator[Walk]:
+def walk(lanes: list[Lane], request: pytest.FixtureRequest) -> Walk:
     """Every case that this session asks for, played; the table of outcomes is written at the end."""
     asked = {
         item.callspec.params["case"].name: item.callspec.params["case"]
@@ -348,15 +357,7 @@ def walk(lanes: list[Lane], request: pytest.FixtureRequest) -> Iterator[Walk]:
     }
     played = Walk(lanes)
     played.play(list(asked.values()))
-    yield played
-    path = REPO / ".local" / "test" / "faults.md"
-    path.write_text(table(played))
-    path.with_suffix(".json").write_text(
-        json.dumps(
-            {name: asdict(one) if isinstance(one, Outcome) else str(one) for name, one in played.outcomes.items()},
-            default=str,
-        )
-    )
+    return played
 
 
 def table(walk: Walk) -> str:
