@@ -9,7 +9,7 @@ PY := .venv/bin/python
 RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-aws test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead up down status clean ci
+.PHONY: help install demo test test-unit test-aws test-long test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead up down status clean ci
 
 help: ## show this
 	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
@@ -23,7 +23,7 @@ demo: install ## refresh staging from production on this machine, with a report;
 	@$(RUN) DEMO_EXIT=$(DEMO_EXIT) $(PY) -m devstack demo
 
 test: install lint ## check the code and run every test that needs no AWS account (PYTEST_ARGS="-k switch" for some)
-	@$(RUN) $(PY) -m pytest -m "not aws and not long" $(PYTEST_ARGS)
+	@$(RUN) $(PY) -m pytest -m "not aws and not long and not walk" $(PYTEST_ARGS)
 
 test-unit: install ## the tests that start nothing
 	@$(RUN) $(PY) -m pytest -m "not aws and not local" --ignore=tests/local $(PYTEST_ARGS)
@@ -33,6 +33,9 @@ test-aws: install ## the check before a refresh on a real account; AURORA_OPS_TE
 
 bench-mask: install ## masking techniques side by side on a MariaDB of their own (BENCH_ROWS=5000000)
 	@$(RUN) PYTHONPATH=.:plugins $(PY) -m benchmarks.mask
+
+test-long: install ## tests that take minutes each: policies, images and layouts, masking killed at every statement
+	@$(RUN) $(PY) -m pytest -m "long" $(PYTEST_ARGS)
 
 test-faults: install ## every AWS call of a refresh goes wrong in every way; the table is in .local/test/faults.md (half an hour)
 	@$(RUN) $(PY) -m pytest -m "local" tests/local/faults $(PYTEST_ARGS)
@@ -84,5 +87,5 @@ status: ## say what runs
 clean: ## end everything and remove all data; the installation stays
 	@test ! -x $(PY) || $(RUN) $(PY) -m devstack clean
 
-ci: ## what the build runs: make test, then make demo DEMO_EXIT=1
+ci: ## what the build runs: make test, make test-long, then make demo DEMO_EXIT=1
 	@.ci/run

@@ -257,6 +257,7 @@ def killed_after(statements: int, login: Login, where: Path, monkeypatch: pytest
     return False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forbid", [None, "trigger"])
 def test_killed_after_any_statement_ends_with_the_same_data(admin, login, folder, monkeypatch, forbid) -> None:
     people(admin, forbid=forbid)

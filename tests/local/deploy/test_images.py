@@ -19,7 +19,7 @@ from tests import layouts
 from tests.contracts import compose
 from tests.contracts.test_containers import dockerfile_command, stages
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.long]
 TASKS = {"refresh_staging": 41}
 PARSE = "import sys; from airflow.cli.cli_parser import get_parser; print(get_parser().parse_args(sys.argv[1:]).func)"
 

@@ -110,7 +110,7 @@ def test_telling_faults(walk, case) -> None:
     judge(walk.outcome(case), case)
 
 
-@pytest.mark.long
+@pytest.mark.walk
 @pytest.mark.parametrize(
     "case", [case for name, case in CASES.items() if name not in TELLING], ids=lambda case: case.name
 )

@@ -16,7 +16,7 @@ from localcloud.policy import Decision
 from tests.contracts.conftest import CONCRETE
 from tests.local.iam.conftest import PLACES, POLICIES, Lab, Run
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.long]
 
 PRINCIPALS = {name: role_arn(account) for name, account in PLACES.items()} | {"worker": AIRFLOW_USER_ARN}
 EXPECTED = {

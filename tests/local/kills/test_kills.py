@@ -6,7 +6,7 @@ import pytest
 
 from tests.local.refresh.conftest import PRODUCTION, STAGING
 
-pytestmark = [pytest.mark.local, pytest.mark.long]
+pytestmark = [pytest.mark.local, pytest.mark.walk]
 
 # Victim, and at how many tasks at least it must have been struck for the test to say anything.
 VICTIMS = {"worker": 30, "scheduler": 15, "triggerer": 6, "api_server": 15, "database": 6, "localcloud": 20}
