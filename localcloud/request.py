@@ -29,7 +29,7 @@ MOST_ITEMS = 50
 
 # Names of fields whose content may be secret. Identifiers and switches that merely contain such a word are let through.
 SECRET_NAME = re.compile(
-    r"passw|secret|token|credential|plaintext|ciphertext|privatekey|payload|message|signature|authorization",
+    r"passw|secret|token|credential|plaintext|ciphertext|privatekey|payload|message|signature|authorization|externalid",
     re.IGNORECASE,
 )
 HARMLESS_NAME = re.compile(
@@ -40,6 +40,8 @@ HARMLESS_NAME = re.compile(
 CONTENT_NAME = re.compile(
     r"^(Value|Item|ExpressionAttributeValues|RequestItems|TransactItems|UserData|Environment|Body)(\.|$)"
 )
+# The ExternalId of a trust policy, which is a text among the parameters.
+TRUSTED_WITH = re.compile(r'(ExternalId"\s*:\s*\[?\s*")[^"]*')
 OBJECT_KEY = re.compile(r"<Key>([^<]*)</Key>")
 PRESIGNING = {"AWSAccessKeyId", "Signature", "Expires"}
 SERVICE_BY_SIGNING_NAME = {
@@ -143,9 +145,10 @@ def _shorten(value: Any) -> Any:
         return {k: REDACTED if _is_secret(k) else _shorten(v) for k, v in _first(value.items())}
     if isinstance(value, list):
         return [_shorten(item) for item in value[:MOST_ITEMS]]
-    if isinstance(value, str) and len(value) > LONGEST_VALUE:
-        return value[:LONGEST_VALUE] + "..."
-    return value
+    if not isinstance(value, str):
+        return value
+    value = TRUSTED_WITH.sub(rf"\g<1>{REDACTED}", value)
+    return value[:LONGEST_VALUE] + "..." if len(value) > LONGEST_VALUE else value
 
 
 def _first(items: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:

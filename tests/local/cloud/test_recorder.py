@@ -242,6 +242,8 @@ def test_redaction_reaches_into_lists_and_query_names() -> None:
         "Tags.member.1.Value": "kept",
         "Nested": [{"password": "x", "SessionToken": "x", "name": "kept"}],
         "Value": "x",
+        "ExternalId": "x",
+        "AssumeRolePolicyDocument": '{"sts:ExternalId": "x", "Action": "sts:AssumeRole"}',
         "Long": "a" * 1000,
     }
 
@@ -253,5 +255,7 @@ def test_redaction_reaches_into_lists_and_query_names() -> None:
         "Tags.member.1.Value": "kept",
         "Nested": [{"password": "***", "SessionToken": "***", "name": "kept"}],
         "Value": "***",
+        "ExternalId": "***",
+        "AssumeRolePolicyDocument": '{"sts:ExternalId": "***", "Action": "sts:AssumeRole"}',
         "Long": "a" * 300 + "...",
     }
