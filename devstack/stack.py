@@ -212,13 +212,13 @@ class Stack:
         self.children.append(child)
 
     def bounce_component(self, name: str) -> None:
-        """Kill a component with SIGKILL, and start it again. What it had started itself lives on, as after a crash.
+        """Kill a component with SIGKILL, and all that it had started, as the end of a container does; start it again.
 
         :param name: one of ``COMPONENTS``.
         """
         child = next(child for child in self.children if child.name == name)
         self.children.remove(child)
-        child.popen.kill()
+        process.kill_session(child.recorded.pid)
         child.popen.wait()
         self._start_component(name)
 
