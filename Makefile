@@ -87,5 +87,5 @@ status: ## say what runs
 clean: ## end everything and remove all data; the installation stays
 	@test ! -x $(PY) || $(RUN) $(PY) -m devstack clean
 
-ci: ## what the build runs: make test, make test-long, then make demo DEMO_EXIT=1
+ci: ## what the build runs: make test, then make demo DEMO_EXIT=1
 	@.ci/run
