@@ -12,7 +12,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Context, Param
 
 from aurora_ops.core import approval
-from aurora_ops.core.errors import AuroraOpsError, PermanentError
+from aurora_ops.core.errors import PermanentError
 from aurora_ops.core.people import span
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import ERROR_KEY, TIMING_KEY, Result
@@ -28,8 +28,8 @@ class ApproveSwitchOperator(ApprovalOperator):
     somebody said no succeed; here a no, and no answer in time, fail the run: what was asked for did not happen. What serves is
     untouched, and what was restored is cleared away.
 
-    A yes is kept in the task's state store together with the cluster that it was said of, so that a worker that dies after it
-    does not ask again; another cluster is asked about anew.
+    An answer is kept in the task's state store together with the cluster that it was given about, so that a worker that dies
+    after it does not ask again; another cluster is asked about anew.
 
     :param required: whether to ask (templated).
     :param resource_id: ``DbClusterResourceId`` of what shall serve (templated).
@@ -91,8 +91,8 @@ class ApproveSwitchOperator(ApprovalOperator):
         if not self.required:
             return {"approved": True, "by": None, "reason": "nobody had to be asked"}
         if earlier := self._earlier(context):
-            self.log.info("%s has approved the switch before this try", earlier["by"])
-            return earlier
+            self.log.info("this was answered before this try")
+            return self._decided(context, earlier)
         self.subject = approval.subject(self.plan)
         self.body = approval.body(self.plan, self.results)
         context["ti"].xcom_push(key=ASKED_KEY, value=time.time())
@@ -105,37 +105,53 @@ class ApproveSwitchOperator(ApprovalOperator):
         asked_at = context["ti"].xcom_pull(task_ids=self.task_id, key=ASKED_KEY) or time.time()
         waited = {"kind": "approval", "what": "a person's answer", "start": asked_at, "end": time.time()}
         context["ti"].xcom_push(key=TIMING_KEY, value={"spans": [waited], "deferrals": 0, "deferred_at": None})
-        try:
-            result = self._judge(event)
-        except AuroraOpsError as exc:
-            context["ti"].xcom_push(key=ERROR_KEY, value=str(exc))
-            raise
-        if (store := context.get("task_state_store")) is not None:
-            store.set(f"approved:{self.resource_id}", result)
-        return result
+        answer = self._read(event)
+        if answer is not None and (store := context.get("task_state_store")) is not None:
+            store.set(self._kept_as, answer)
+        return self._decided(context, answer)
+
+    @property
+    def _kept_as(self) -> str:
+        return f"answered:{self.resource_id}"
 
     def _earlier(self, context: Context) -> Result | None:
-        """Find the yes that an earlier try was given to the same cluster."""
+        """Find the answer that an earlier try was given about the same cluster."""
         store = context.get("task_state_store")
-        return None if store is None else cast("Result | None", store.get(f"approved:{self.resource_id}"))
+        return None if store is None else cast("Result | None", store.get(self._kept_as))
 
-    def _judge(self, event: dict[str, Any]) -> Result:
+    def _read(self, event: dict[str, Any]) -> Result | None:
+        """Read who answered what; ``None`` where nobody did in time."""
         try:
             if "error" in event:
                 self.process_trigger_event_error(event)
-        except HITLTimeoutError as exc:
-            raise PermanentError(
-                f"nobody answered within {span(self.within_h * 3600)} whether the switch may happen; nothing was switched. "
-                f"Start a new run, or raise approval.within_h"
-            ) from exc
+        except HITLTimeoutError:
+            return None
         chosen = event["chosen_options"]
         self.validate_chosen_options(chosen)
-        by = (event.get("responded_by_user") or {}).get("name") or "somebody"
-        reason = str((event.get("params_input") or {}).get("reason") or "").strip()
-        if chosen != [self.APPROVE]:
-            raise PermanentError(f"{by} rejected the switch{f': {reason}' if reason else ''}; nothing was switched")
-        self.log.info("%s approved the switch%s", by, f": {reason}" if reason else "")
-        return {"approved": True, "by": by, "reason": reason}
+        return {
+            "approved": chosen == [self.APPROVE],
+            "by": (event.get("responded_by_user") or {}).get("name") or "somebody",
+            "reason": str((event.get("params_input") or {}).get("reason") or "").strip(),
+        }
+
+    def _decided(self, context: Context, answer: Result | None) -> Result:
+        """Go on with a yes.
+
+        :raises PermanentError: a no, or no answer.
+        """
+        if answer is None:
+            cause = (
+                f"nobody answered within {span(self.within_h * 3600)} whether the switch may happen; nothing was switched. "
+                f"Start a new run, or raise approval.within_h"
+            )
+        elif answer["approved"]:
+            self.log.info("%s approved the switch%s", answer["by"], f": {answer['reason']}" if answer["reason"] else "")
+            return answer
+        else:
+            reason = f": {answer['reason']}" if answer["reason"] else ""
+            cause = f"{answer['by']} rejected the switch{reason}; nothing was switched"
+        context["ti"].xcom_push(key=ERROR_KEY, value=cause)
+        raise PermanentError(cause)
 
     def _tell(self, context: Context) -> None:
         if not self.topic_arn:

@@ -163,8 +163,17 @@ def test_a_yes_outlives_the_try_but_only_for_the_same_cluster(asked) -> None:
         other.execute({**ctx(other), "task_state_store": there["task_state_store"]})
 
 
-def test_a_no_is_not_kept(asked) -> None:
-    there, _, _ = answer("Reject")
+def test_a_no_outlives_the_try_too(asked) -> None:
+    there, _, error = answer("Reject")
+    operator = task()
+    with pytest.raises(PermanentError) as again:
+        operator.execute({**ctx(operator), "task_state_store": there["task_state_store"]})
+    assert str(again.value) == str(error)
+    assert asked.details == []
+
+
+def test_silence_is_not_kept(asked) -> None:
+    there, _, _ = context_and_result({"error": "timeout", "error_type": "timeout"})
     assert there["task_state_store"] == {}
 
 
