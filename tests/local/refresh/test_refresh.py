@@ -24,6 +24,10 @@ def test_production_arrives_masked_and_nothing_is_left_behind(stack, estate, run
     kept = {name: estate.rows(STAGING, "staging-shop", f"SELECT * FROM shop.{name} ORDER BY 1") for name in KEPT}
     secret = estate.secret(STAGING, "staging/shop/app")
     production = counts(estate, PRODUCTION, "prod-shop")
+    connection = estate.connect(STAGING, "staging-shop")  # an earlier test may have refreshed it
+    with connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM shop.newsletter")
+        connection.commit()
     assert counts(estate, STAGING, "staging-shop") != production
 
     run = run_to_end()
