@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aurora_ops.core.fitting import warnings_cut
 from aurora_ops.core.people import ago, code, table
 
 _MOST_WARNINGS = 20
@@ -21,14 +22,12 @@ def body(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any] | None
     :param plan: what was decided before the run.
     :param results: what steps returned, by ``verified``, ``proved``, ``scanned``; ``None`` for one that returned nothing.
     """
-    verified, proved, scanned = ({**(results.get(name) or {})} for name in ("verified", "proved", "scanned"))
+    verified, proved, scanned = (results.get(name) or {} for name in ("verified", "proved", "scanned"))
+    data = "not verified"
+    if verified:
+        data = f"{verified['rows']:,} rows in {verified['tables']} tables; as many as the snapshot had"
     checked = [
-        (
-            "Data",
-            f"{verified.get('rows', '?'):,} rows in {verified.get('tables', '?')} tables; as many as the snapshot had",
-        )
-        if isinstance(verified.get("rows"), int)
-        else ("Data", "not verified"),
+        ("Data", data),
         ("Checks passed", str(verified.get("checks", "none"))),
         (
             "Masking",
@@ -37,16 +36,11 @@ def body(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any] | None
         ("Snapshot", f"{code(plan.get('source_snapshot_id'))}, {ago(plan.get('snapshot_created_at'))}"),
     ]
     if scanned:
-        checked.insert(
-            3,
-            ("Scan", f"{scanned.get('columns', '?')} other columns scanned, {scanned.get('found', '?')} with findings"),
-        )
+        checked.insert(3, ("Scan", f"{scanned['scanned']} columns scanned, {len(scanned['found'])} with findings"))
     warnings = [str(text) for name in sorted(results) for text in (results[name] or {}).get("warnings") or []]
     parts = [table(["", "verified"], checked)]
     if warnings:
-        shown = warnings[:_MOST_WARNINGS]
-        more = [f"... and {len(warnings) - len(shown)} more"] if len(warnings) > len(shown) else []
-        parts.append("**Warnings**\n\n" + "\n".join(f"- {text}" for text in [*shown, *more]))
+        parts.append("**Warnings**\n\n" + "\n".join(f"- {text}" for text in warnings_cut(warnings, _MOST_WARNINGS)))
     live, old = code(plan["target_cluster"]), code(plan["old_cluster"])
     parts.append(
         f"**Approve**: {live} is renamed {old}, and the new cluster takes its name and its endpoint; connections are cut for "

@@ -114,6 +114,18 @@ def test_body_says_what_was_verified_and_what_an_answer_means(asked) -> None:
         assert said in detail["body"]
 
 
+def test_body_counts_what_the_scan_found(asked) -> None:
+    scanned = {"columns": 90, "scanned": 41, "found": {"a.b.note": {"email": 3}}, "warnings": ["a.b.note (email 3)"]}
+    ask(results={**RESULTS, "scanned": scanned})
+    assert "41 columns scanned, 1 with findings" in asked.details[0]["body"]
+    assert "- a.b.note (email 3)" in asked.details[0]["body"]
+
+
+def test_warnings_stay_readable(asked) -> None:
+    ask(results={**RESULTS, "proved": {**RESULTS["proved"], "warnings": [f"w{n}" for n in range(25)]}})
+    assert "- w19\n- ... and 5 more" in asked.details[0]["body"]
+
+
 def test_waits_no_longer_than_allowed(asked) -> None:
     _, parked = ask(within_h=0.5)
     assert parked.timeout.total_seconds() == 1800
