@@ -193,6 +193,11 @@ class Masking(Section):
         description="tables larger than this are updated in place; none: there is room for a copy of any table",
     )
 
+    @property
+    def rebuild_limit_bytes(self) -> int | None:
+        """``rebuild_limit_gib`` in bytes."""
+        return None if self.rebuild_limit_gib is None else int(self.rebuild_limit_gib * 2**30)
+
 
 class Database(Section):
     """What happens to the data on the way."""

@@ -23,6 +23,11 @@ def _written(item: dict[str, Any]) -> dict[str, Any]:
     return {key: serializer.serialize(_storable(value)) for key, value in item.items() if value is not None}
 
 
+def _read(item: dict[str, Any]) -> dict[str, Any]:
+    deserializer = TypeDeserializer()
+    return {name: deserializer.deserialize(value) for name, value in item.items()}
+
+
 def _storable(value: Any) -> Any:
     """Turn floats into the decimals that DynamoDB takes, however deep they are."""
     if isinstance(value, float):
@@ -54,8 +59,7 @@ class RunsHook(AwsHook):
         """Read an item, strongly consistent."""
         key = _written({"pk": pk, "sk": sk})
         raw = self.call("get_item", TableName=table, Key=key, ConsistentRead=True).get("Item")
-        deserializer = TypeDeserializer()
-        return {name: deserializer.deserialize(value) for name, value in raw.items()} if raw else None
+        return _read(raw) if raw else None
 
     def list_records(self, table: str, pk: str, *, most: int) -> list[dict[str, Any]]:
         """List a target's records, newest first (``Query``).
@@ -64,7 +68,6 @@ class RunsHook(AwsHook):
         :param pk: the target.
         :param most: how many at most.
         """
-        deserializer = TypeDeserializer()
         found: list[dict[str, Any]] = []
         start: dict[str, Any] = {}
         while len(found) < most:
@@ -77,7 +80,7 @@ class RunsHook(AwsHook):
                 Limit=most - len(found),
                 **start,
             )
-            found += [{name: deserializer.deserialize(value) for name, value in item.items()} for item in page["Items"]]
+            found += map(_read, page["Items"])
             if "LastEvaluatedKey" not in page:
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}

@@ -12,7 +12,7 @@ from aurora_ops.core import coverage, run_record
 from aurora_ops.core.errors import VerificationError
 from aurora_ops.hooks.buckets import BucketsHook
 from aurora_ops.operators.base import Result
-from aurora_ops.operators.runs import RunOperator
+from aurora_ops.operators.runs import RunOperator, run_moment
 
 _MOST_LINES = 200
 
@@ -72,8 +72,7 @@ class ReportCoverageOperator(RunOperator):
         if not self.report_bucket:
             return None
         run = self.holder(context)
-        dag_run = context["dag_run"]
-        prefix = run_record.folder(self.environment, dag_run.logical_date or dag_run.run_after, run)
+        prefix = run_record.folder(self.environment, run_moment(context["dag_run"]), run)
         buckets = BucketsHook(self.aws_conn_id, self.region_name)
         machine = coverage.as_json(covered, run=run, environment=self.environment)
         human = "\n".join(coverage.as_table(covered)).encode()

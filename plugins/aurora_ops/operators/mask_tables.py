@@ -91,10 +91,7 @@ class MaskDatabaseOperator(MaskingOperator):
         folders = [Path(folder) for folder in self.folders]
         rules = [rule for folder in folders for rule in read_rules(folder)]
         facts = read_table_facts(sql, [folder.name for folder in folders], _exact_counts(sql))
-        limit = settings.rebuild_limit_gib
-        plans, problems = mask_plan.plan_tables(
-            facts, rules, rebuild_limit_bytes=None if limit is None else int(limit * 2**30)
-        )
+        plans, problems = mask_plan.plan_tables(facts, rules, rebuild_limit_bytes=settings.rebuild_limit_bytes)
         report(problems)
         self.log.info("masking plan:\n%s", mask_plan.show(plans))
         return plans

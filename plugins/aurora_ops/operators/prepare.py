@@ -18,6 +18,7 @@ from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.prepare_checks import RefreshCheck, guards
+from aurora_ops.operators.runs import run_moment
 
 PLAN_KEY = "plan"
 _RECORDS_LOOKED_AT = 20
@@ -79,7 +80,7 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
         settings = resolved.settings
         report(guards(settings))
         self._require_accounts(settings)
-        moment = dag_run.logical_date or dag_run.run_after
+        moment = run_moment(dag_run)
         check = RefreshCheck(settings, Path(self.sql_folder))
         plan = check.plan(moment, refresh_plan.run_key(dag_run.dag_id, dag_run.run_id), self._hooks(settings))
         text = self._text(check, plan)

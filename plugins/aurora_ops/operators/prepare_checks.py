@@ -326,11 +326,10 @@ class RefreshCheck:
     def _plan_tables(self, sql: MySqlHook) -> None:
         """Choose how each table will be masked, as far as this user sees tables, and find rules that cannot be followed."""
         database = self.settings.database
-        limit = database.masking.rebuild_limit_gib
         self.tables, problems = plan_tables(
             read_table_facts(sql, database.schemas),
             self.rules,
-            rebuild_limit_bytes=None if limit is None else int(limit * 2**30),
+            rebuild_limit_bytes=database.masking.rebuild_limit_bytes,
         )
         self.problems += problems
 

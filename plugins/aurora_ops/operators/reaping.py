@@ -29,6 +29,7 @@ from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import HookT, RefreshOperator, Result
+from aurora_ops.operators.runs import run_moment, run_name, run_type
 
 REPORT_KEY, _PROGRESS_KEY = "report", "progress"
 _PARAMS: dict[str, tuple[type, ...]] = {"environment": (str,), "dry_run": (bool,), "min_age_h": (int, float)}
@@ -245,7 +246,7 @@ class CheckReapOperator(RefreshOperator[RdsHook]):
         report(problems)
         for place in self.places:
             RdsHook(place["aws_conn_id"], place["region"]).require_account(place["account_id"])
-        by_hand = str(getattr(dag_run.run_type, "value", dag_run.run_type)) == "manual"
+        by_hand = run_type(dag_run) == "manual"
         return {
             "report_only": conf.get("dry_run", True if by_hand else None),
             "only": conf.get("environment"),
@@ -296,12 +297,12 @@ class RecordReapOperator(RefreshOperator[RunsHook]):
         told = {pk: reports for pk, reports in told.items() if reports}
         if self.report_only or not told:
             return {"recorded": 0, "announced": False}
-        moment = dag_run.logical_date or dag_run.run_after
+        moment = run_moment(dag_run)
         for pk, reports in told.items():
             item = {
                 "pk": pk,
                 "sk": f"run#{moment.isoformat()}#{dag_run.run_id}",
-                "run": f"{dag_run.dag_id}/{dag_run.run_id}",
+                "run": run_name(dag_run),
                 "ended_at": now.isoformat(),
                 "reports": reports,
                 "expires_at": int((now + timedelta(days=self.keep_days)).timestamp()),

@@ -21,7 +21,7 @@ from aurora_ops.hooks.metrics import MetricsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.links.console import RecordLink, ReportLink
 from aurora_ops.operators.base import ERROR_KEY, TIMING_KEY, Result
-from aurora_ops.operators.runs import RunOperator
+from aurora_ops.operators.runs import RunOperator, run_moment, run_type
 
 NOTE_KEY = "run_note"
 _NEVER_RAN = (None, "None", "skipped", "upstream_failed", "removed")
@@ -91,7 +91,7 @@ class RecordRunOperator(RunOperator):
         all_states = context["ti"].get_task_states(dag_id=dag_run.dag_id, run_ids=[dag_run.run_id])
         states = all_states.get(dag_run.run_id, {})
         checked = str(states.get(self.plan_task))
-        if checked == "skipped" or (checked == "failed" and _run_type(dag_run) == "manual"):
+        if checked == "skipped" or (checked == "failed" and run_type(dag_run) == "manual"):
             # a dry run, or the check refused what a person typed: then AWS is not touched at all
             raise AirflowSkipException("nothing was changed, and whoever asked sees why; nothing to record")
         seen = self._seen(context, states)
@@ -137,7 +137,7 @@ class RecordRunOperator(RunOperator):
         plan = dict(seen["results"].get(self.plan_task) or {})
         taken = seen["results"].get(self.snapshot_task) or {}
         plan["snapshot_created_at"] = taken.get("created_at") or plan.get("snapshot_created_at")
-        moment = dag_run.logical_date or dag_run.run_after
+        moment = run_moment(dag_run)
         return run_record.build(
             run=self.holder(context),
             environment=self.environment,
@@ -145,7 +145,7 @@ class RecordRunOperator(RunOperator):
             moment=moment,
             started=dag_run.start_date or moment,
             ended=datetime.now(UTC),
-            triggered_by=str(getattr(dag_run, "triggering_user_name", None) or _run_type(dag_run)),
+            triggered_by=str(getattr(dag_run, "triggering_user_name", None) or run_type(dag_run)),
             conf=dict(dag_run.conf or {}),
             plan=plan,
             best_effort=self.best_effort,
@@ -175,7 +175,7 @@ class RecordRunOperator(RunOperator):
         """Write the report; where that fails, the record says so in its place."""
         if not self.report_bucket:
             return
-        moment = dag_run.logical_date or dag_run.run_after
+        moment = run_moment(dag_run)
         folder = run_record.folder(self.environment, moment, record["run"])
         key = f"{folder}/report.html"
         links = dict(record["links"])
@@ -230,8 +230,3 @@ def versions() -> dict[str, str]:
         **{package: version(package) for package in packages},
         "python": platform.python_version(),
     }
-
-
-def _run_type(dag_run: Any) -> str:
-    """Name the kind of run; Airflow's enumerations differ in what ``str`` makes of them."""
-    return str(getattr(dag_run.run_type, "value", dag_run.run_type))

@@ -13,6 +13,22 @@ from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.operators.base import RefreshOperator, Result
 
 
+def run_name(dag_run: Any) -> str:
+    """Name a run: ``<dag id>/<run id>``."""
+    return f"{dag_run.dag_id}/{dag_run.run_id}"
+
+
+def run_moment(dag_run: Any) -> datetime:
+    """Tell which moment a run is for: its logical date, or, where it has none, when it was to run."""
+    moment: datetime = dag_run.logical_date or dag_run.run_after
+    return moment
+
+
+def run_type(dag_run: Any) -> str:
+    """Name the kind of run; Airflow's enumerations differ in what ``str`` makes of them."""
+    return str(getattr(dag_run.run_type, "value", dag_run.run_type))
+
+
 class RunOperator(RefreshOperator[RunsHook]):
     """What the operators of a run share.
 
@@ -31,8 +47,7 @@ class RunOperator(RefreshOperator[RunsHook]):
     @staticmethod
     def holder(context: Context) -> str:
         """Name the run, as lock and record do."""
-        dag_run = context["dag_run"]
-        return f"{dag_run.dag_id}/{dag_run.run_id}"
+        return run_name(context["dag_run"])
 
 
 class TakeLockOperator(RunOperator):
