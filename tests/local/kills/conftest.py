@@ -179,12 +179,13 @@ class Killer:
         return states([task])
 
     def _connected(self, tasks: Tasks) -> tuple[dict[str, Any], str] | None:
-        """Find a task that is connected to a database, and the cluster."""
+        """Find a task that is connected to a cluster of staging, and the cluster."""
         for task in tasks:
             with suppress(psutil.NoSuchProcess):
                 for connection in psutil.Process(task["pid"]).net_connections("tcp4"):
-                    if connection.raddr and connection.raddr.port == self.running.config.db_port:
-                        return task, self._clusters[connection.raddr.ip]
+                    at = connection.raddr
+                    if at and at.port == self.running.config.db_port and at.ip in self._clusters:
+                        return task, self._clusters[at.ip]
         return None
 
     def _localcloud(self, tasks: Tasks) -> dict[str, str]:
