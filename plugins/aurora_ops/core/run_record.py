@@ -23,6 +23,10 @@ _REMEDIES = {
     "switch": ("See what serves now.", "If it is the old cluster, mend what the message names and start a new run."),
     "publish": ("The new cluster serves.", "Clear this task to publish where it is."),
 }
+_REMEDY_IF_BROKEN = (
+    "Look at once what serves: undoing the switch failed. Mend what stopped it, then clear {tasks}; or start a new run: where "
+    "nothing has the name, it first gives the name back to what served. {causes}"
+)
 _OTHER_REMEDY = (_UNTOUCHED, "Mend what the message names, then start a new run; it clears away what this one left.")
 
 
@@ -80,7 +84,7 @@ def build(
         for task_id, state in states.items()
     )
     outcome = "failed" if mandatory or blocked else "succeeded"
-    broken = any(task_id in failed for task_id in compensation)
+    broken = [task_id for task_id in compensation if task_id in failed]
     cause = causes.get(mandatory[0], "")[:_LONGEST_CAUSE] if mandatory else None
     steps = {
         task_id: timeline.step(str(state), timings.get(task_id), (durations or {}).get(task_id))
@@ -96,8 +100,10 @@ def build(
         "outcome": outcome,
         "failed_step": mandatory[0] if mandatory else None,
         "cause": cause,
-        "remedy": remedy(mandatory[0], str(cause)) if mandatory else None,
-        "serving": _serving(outcome, states, undone=undone, broken=broken),
+        "remedy": remedy(mandatory[0], str(cause), {name: causes.get(name, "failed") for name in broken})
+        if mandatory
+        else None,
+        "serving": _serving(outcome, states, undone=undone, broken=bool(broken)),
         "warnings": [
             *(f"{task_id}: {causes.get(task_id, 'failed')}" for task_id in sorted(failed) if task_id not in mandatory),
             *_said(results or {}),
@@ -117,8 +123,16 @@ def build(
     }
 
 
-def remedy(failed_step: str, cause: str) -> str:
-    """Say how things are and what to do next: in the error's own words, after its last semicolon, or by the group."""
+def remedy(failed_step: str, cause: str, broken: Mapping[str, str] | None = None) -> str:
+    """Say how things are and what to do next: in the error's own words, after its last semicolon, or by the group.
+
+    :param failed_step: task that failed first.
+    :param cause: its message.
+    :param broken: tasks that were to undo the switch and failed, with their messages: then nothing else matters.
+    """
+    if broken:
+        said = "; ".join(f"{name}: {message}" for name, message in broken.items())[:_LONGEST_CAUSE]
+        return _REMEDY_IF_BROKEN.format(tasks=" and ".join(broken), causes=said)
     state, known = _REMEDIES.get(timeline.group_of(failed_step), _OTHER_REMEDY)
     said = cause.rpartition("; ")[2].rstrip(".") if "; " in cause and "\n" not in cause else ""
     return f"{state} {said[:1].upper()}{said[1:]}." if said else f"{state} {known}"

@@ -92,6 +92,13 @@ def test_undo_failed_is_said_loudly() -> None:
     assert announcement.subject(record).endswith("serving: unknown")
 
 
+def test_undo_failed_says_what_to_do_and_what_stopped_it() -> None:
+    causes = {"switch.rename_restored": "refused; try later", "switch.undo_rename": "ModifyDBCluster: AccessDenied"}
+    record = build({"switch.rename_restored": "failed", "switch.undo_rename": "failed"}, causes=causes)
+    for text in ("clear switch.undo_rename", "start a new run", "switch.undo_rename: ModifyDBCluster: AccessDenied"):
+        assert text in record["remedy"]
+
+
 def test_failure_after_the_switch_leaves_the_new_cluster_serving() -> None:
     record = build({"publish.publish_cluster": "failed"})
     assert record["outcome"] == "failed"
