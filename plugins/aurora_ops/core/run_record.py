@@ -13,6 +13,7 @@ from aurora_ops.core import timeline
 SCHEMA_VERSION = 2
 _LONGEST_CAUSE = 1000
 _LONGEST_NAME = 256
+_ADVICE_IN_BRACKETS = re.compile(r"\((?P<advice>[^()]*; [^()]*)\)\.?$")
 _UNSAFE_IN_KEYS = re.compile(r"[^0-9A-Za-z._-]+")
 
 # Where a failure in a group of steps leaves things, and what to do where the error itself does not say.
@@ -21,7 +22,10 @@ _REMEDIES = {
     "prepare": ("Nothing was changed.", "Correct what the message names, then start a new run."),
     "approve": (_UNTOUCHED, "Start a new run when the refresh is wanted."),
     "switch": ("See what serves now.", "If it is the old cluster, mend what the message names and start a new run."),
-    "publish": ("The new cluster serves.", "Clear this task to publish where it is."),
+    "publish": (
+        "The new cluster serves. Clear this task when the cause is mended: it publishes.",
+        "The message says more.",
+    ),
 }
 _REMEDY_IF_BROKEN = (
     "Look at once what serves: undoing the switch failed. Mend what stopped it, then clear {tasks}; or start a new run: where "
@@ -134,8 +138,15 @@ def remedy(failed_step: str, cause: str, broken: Mapping[str, str] | None = None
         said = "; ".join(f"{name}: {message}" for name, message in broken.items())[:_LONGEST_CAUSE]
         return _REMEDY_IF_BROKEN.format(tasks=" and ".join(broken), causes=said)
     state, known = _REMEDIES.get(timeline.group_of(failed_step), _OTHER_REMEDY)
-    said = cause.rpartition("; ")[2].rstrip(".") if "; " in cause and "\n" not in cause else ""
+    said = "" if "\n" in cause else _advice(cause)
     return f"{state} {said[:1].upper()}{said[1:]}." if said else f"{state} {known}"
+
+
+def _advice(cause: str) -> str:
+    """Find what an error advises: in brackets at its end, with a semicolon in them, or after its last semicolon."""
+    if bracketed := _ADVICE_IN_BRACKETS.search(cause):
+        return bracketed["advice"]
+    return cause.rpartition("; ")[2].rstrip(".") if "; " in cause else ""
 
 
 def folder(environment: str, moment: datetime, run: str) -> str:

@@ -177,6 +177,17 @@ def test_warnings_of_results_and_failed_best_effort_steps_are_listed() -> None:
         ),
         ("mask.prove_mask", "survived; mend the script.", "What serves was not touched. Mend the script."),
         ("switch.rename_live", "denied", "See what serves now. If it is the old cluster, mend"),
+        (
+            "restore.create_writer",
+            "rds:x y: AccessDenied: no (grant the role this action; include/iam has the policies)",
+            "What serves was not touched. Grant the role this action; include/iam has the policies.",
+        ),
+        ("publish.publish_cluster", "denied", "The new cluster serves. Clear this task when the cause is mended"),
+        (
+            "publish.publish_cluster",
+            "denied (who lacks it; deploy the policy)",
+            "The new cluster serves. Clear this task when the cause is mended: it publishes. Who lacks it; deploy the policy.",
+        ),
         ("other.step", "", "What serves was not touched. Mend what the message names"),
     ],
 )
