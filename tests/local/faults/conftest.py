@@ -68,6 +68,7 @@ class Outcome:
     :param left: what the run left behind.
     :param left_after_reaper: what of that is still there after the reaper.
     :param wrong: what must never be.
+    :param locked_out: users who cannot log in to what serves with their secrets.
     :param healed: how the next refresh ended, without faults, where this one left work to do; empty where it did not.
     """
 
@@ -79,6 +80,7 @@ class Outcome:
     left: list[str]
     left_after_reaper: list[str]
     wrong: list[str]
+    locked_out: list[str] = field(default_factory=list)
     healed: str = ""
 
     @property
@@ -86,8 +88,11 @@ class Outcome:
         """How it ended.
 
         ``finished``: success, the new cluster serves. ``old``: failure, what served before serves. ``unpublished``: failure, the
-        new cluster serves and is verified. ``stranded``: failure, nothing serves, and the cluster that did is there. Else in words.
+        new cluster serves and is verified. ``stranded``: failure, nothing serves; the cluster that did is there. ``locked out``:
+        failure, and a user cannot log in to what serves. Else in words.
         """
+        if self.run["state"] == "failed" and self.locked_out:
+            return "locked out"
         known = {
             ("success", "new"): "finished",
             ("failed", "old"): "old",
@@ -186,7 +191,8 @@ class Lane:
         serving = "old" if after == before else "new" if after else "nothing"
         left = sorted(self._inventory() - others - self._allowed())
         wrong = [*poller.seen.wrong(), *self._wrong(run)]
-        unusual = run["state"] == "failed" and serving != "old"
+        locked_out = self._locked_out() if after else []
+        unusual = run["state"] == "failed" and (serving != "old" or bool(locked_out))
         if left or unusual:
             # what is unusual must be spared: it serves, or is all there is
             self._age()
@@ -206,6 +212,7 @@ class Lane:
             left=left,
             left_after_reaper=left_after_reaper,
             wrong=wrong,
+            locked_out=locked_out,
             healed=self._heal(after or before) if unusual else "",
         )
 
@@ -217,7 +224,7 @@ class Lane:
             return f"{run['state']}: {[task['error'] for task in run['tasks'].values() if task['error']]}"
         if old is None or old["DbClusterResourceId"] != rightful:
             return "what served before was lost"
-        return "; ".join(self._wrong(run)) or "finished"
+        return "; ".join([*self._wrong(run), *self._locked_out()]) or "finished"
 
     def _record(self, run: dict[str, Any]) -> dict[str, str]:
         """Read what the run wrote down for people; empty where it could not."""
@@ -260,20 +267,23 @@ class Lane:
         found |= {"lock" for item in self.estate.items() if item["sk"] == "lock"}
         return found
 
-    def _wrong(self, run: dict[str, Any]) -> list[str]:
-        """Say what must never be after a run, however it ended."""
+    def _locked_out(self) -> list[str]:
+        """Name the users who cannot log in to what serves with the secrets that applications read."""
         found = []
-        for user in USERS if self._serving() else ():
+        for user in USERS:
             secret = self.estate.secret(STAGING, f"staging/shop/{user}")
             try:
                 self.estate.connect(STAGING, "staging-shop", secret["username"], secret["password"]).close()
             except Exception as error:  # noqa: BLE001 - whatever it is, a user cannot log in
                 found.append(f"{secret['username']} cannot log in with its secret: {error}")
+        return found
+
+    @staticmethod
+    def _wrong(run: dict[str, Any]) -> list[str]:
+        """Say what must never be after a run, however it ended."""
         going_on = ("None", "running", "deferred", "up_for_retry")
         unfinished = [name for name, task in run["tasks"].items() if task["state"] in going_on]
-        if unfinished:
-            found.append(f"not ended: {unfinished}")
-        return found
+        return [f"not ended: {unfinished}"] if unfinished else []
 
     def _age(self) -> None:
         """Let what carries an expiry be past it, what has none be old, and locks void, as they would be days after."""

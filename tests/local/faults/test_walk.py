@@ -27,6 +27,11 @@ STRANDED = {
     "why": "AWS permits the first rename of the swap and none after it, so that undoing it is refused as well",
     "says": ("Look at once what serves", "switch.undo_rename", "start a new run"),
 }
+LOCKED_OUT = {
+    "outcomes": frozenset({"locked out"}),
+    "why": "AWS permits the secret of one user to move and none after it, so that moving it back is refused as well",
+    "says": ("Look at once what serves", "switch.undo_secrets", "start a new run"),
+}
 UNUSUAL = {
     "222222222222 rds:AddTagsToResource from #1 on": UNPUBLISHED,
     "222222222222 rds:RemoveTagsFromResource from #1 on": UNPUBLISHED,
@@ -34,6 +39,7 @@ UNUSUAL = {
     "222222222222 rds:RemoveTagsFromResource from #3 on": UNPUBLISHED,
     "222222222222 ssm:GetParameter from #1 on": UNPUBLISHED,
     "222222222222 rds:ModifyDBCluster from #5 on": STRANDED,
+    "222222222222 secretsmanager:UpdateSecretVersionStage from #2 on": LOCKED_OUT,
 }
 CALLS = recorded()
 LONG_THROTTLED = ("CreateGrant", "RestoreDBClusterFromSnapshot", "ModifyDBCluster", "PutSecretValue")
@@ -124,7 +130,8 @@ def judge(outcome, case: Case) -> None:
     assert outcome.hits, "nothing was struck: record the refresh anew (python -m tests.local.faults.recording)"
     assert outcome.what in case.outcomes, story
     assert outcome.wrong == [], story
-    assert outcome.healed == ("finished" if outcome.what in ("unpublished", "stranded") else ""), story
+    assert outcome.locked_out == [] or outcome.what == "locked out", outcome.locked_out
+    assert outcome.healed == ("finished" if outcome.what in ("unpublished", "stranded", "locked out") else ""), story
     assert [text for text in case.says if text not in outcome.record.get("remedy", "")] == [], outcome.record
     assert outcome.left_after_reaper == [], story
 
