@@ -42,6 +42,7 @@ UNUSUAL = {
     "222222222222 secretsmanager:UpdateSecretVersionStage from #2 on": LOCKED_OUT,
 }
 CALLS = recorded()
+ON_THE_OLD = ("StartDBCluster", "DeleteDBInstance", "DeleteDBCluster")
 LONG_THROTTLED = ("CreateGrant", "RestoreDBClusterFromSnapshot", "ModifyDBCluster", "PutSecretValue")
 
 
@@ -56,9 +57,9 @@ def denied() -> list[Case]:
         moments = range(call.count) if call.mutating else sorted({0, call.count // 2} if call.count > 4 else {0})
         for after in moments:
             name = f"{call} from #{after + 1} on"
-            found.append(
-                Case(f"{name}: denied", (rule(call, after=after, times=0, **DENIED),), **UNUSUAL.get(name, {}))
-            )
+            struck = (rule(call, after=after, times=0, **DENIED),)
+            needs_old = call.action in ON_THE_OLD
+            found.append(Case(f"{name}: denied", struck, needs_old=needs_old, **UNUSUAL.get(name, {})))
     return found
 
 
