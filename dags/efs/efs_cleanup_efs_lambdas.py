@@ -4,7 +4,7 @@ Delete the functions that looked into file systems, and their access points, whe
 Runs delete their own. What is ours is known by its name and its tags; what has not expired is left, unless the form says
 otherwise. Both accounts are looked through.
 
-**When.** By hand, after a run was killed or its clean-up has failed.
+**When.** By hand, from the trigger form in Airflow, after a run was killed or its clean-up has failed.
 
 **Safe to run again?** Yes.
 

@@ -4,7 +4,8 @@ Create a file system in the target's account, encrypted, with a mount target in 
 Name, key, subnets, security groups and access points are those of the environment's section `files`, unless the form says
 otherwise. It is tagged `refresh=true`: a later workflow may overwrite or delete it.
 
-**When.** By hand, before a first replication, or to have an empty file system to try something with.
+**When.** By hand, from the trigger form in Airflow, before a first replication, or to have an empty file system to try
+something with.
 
 **Safe to run again?** Yes. The creation token follows from environment and name, so that a second run finds the first one's
 file system and adds only what is missing.
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.create_filesystem import create_filesystem
-
 
 FILES = (
     "created_as", "name", "allowed_names", "kms_key_id", "performance_mode", "throughput_mode", "transition_to_ia", "run_key",

@@ -4,12 +4,14 @@ Delete a file system of the target's account: its replication, access points, mo
 Its files are gone. It must carry the tag `refresh=true`, its name must be in `safety.allowed_file_systems`, and its id is typed
 twice. A file system that is the source of a replication is refused.
 
-**When.** By hand, after applications have moved to another one, or to clear away what a failed restore has left.
+**When.** By hand, from the trigger form in Airflow, after applications have moved to another one, or to clear
+away what a failed restore has left.
 
 **Safe to run again?** Yes. One that is already gone is the goal.
 
-**Triage.** `delete_file_system` red with `FileSystemInUse`: another mount target or replication has appeared; clear the task. Red at
-`replication_gone`: the policy of the source must let this account end the replication, see efs_setup_cross_account_replication.
+**Triage.** `delete_file_system` red with `FileSystemInUse`: another mount target or replication has appeared; clear the task.
+Red at `replication_gone`: the policy of the source must let this account end the replication;
+efs_setup_cross_account_replication sees to that.
 """
 
 from __future__ import annotations

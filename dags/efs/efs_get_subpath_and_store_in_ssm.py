@@ -5,13 +5,13 @@ A small function mounts the file system in its own network, through an access po
 directories `aws-backup-restore_<datetime>`. The newest is written to `files.subpath_parameter`, the id to `files.id_parameter`:
 both, or neither.
 
-**When.** After efs_restore_from_backup, when applications shall use what was restored.
+**When.** From the trigger form in Airflow, after efs_restore_from_backup, when applications shall use what was restored.
 
 **Safe to run again?** Yes. What is right already is not written.
 
-**Triage.** `find_restore_directory` red, no directory: was it restored by AWS Backup? Red with EFSMountFailureException or a timeout:
-the function's role needs ClientMount, and the security group of the mount targets must let NFS in from itself. `publish` red:
-neither parameter has changed.
+**Triage.** `find_restore_directory` red, no directory: was it restored by AWS Backup? Red with EFSMountFailureException or a
+timeout: the function's role needs ClientMount, and the security group of the mount targets must let NFS in from itself. `publish`
+red: neither parameter has changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from __future__ import annotations
 from aurora_ops.dagkit.paths import include
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.publish_subpath import publish_subpath
-
 
 FILES = (
     "file_system_id", "environment", "function_role_arn", "id_parameter", "subpath_parameter", "run_key", "expires_h",

@@ -5,7 +5,7 @@ The newest completed recovery point that is young enough is chosen by its time, 
 account, and restored into a new file system, which gets its mount targets and access points. AWS Backup writes into a
 directory `aws-backup-restore_<datetime>`; efs_get_subpath_and_store_in_ssm finds and publishes it.
 
-**When.** By hand; the nightly refresh does the same.
+**When.** By hand, from the trigger form in Airflow; the nightly refresh does the same.
 
 **Safe to run again?** Yes. Clearing tasks adopts copy, job and file system of the run; a new run makes a new file system.
 
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.restore_files import restore_files
-
 
 FILES = (
     "source_file_system", "source_vault", "max_age_h", "source_role_arn", "vault", "target_account_id", "target_region",

@@ -6,7 +6,7 @@ destination's account may end the replication, and the role that EFS assumes (`f
 mount either file system now may do so afterwards; but the destination can only be read while it is replicated to, and what was
 in it is lost.
 
-**When.** Once, by hand. efs_wait_replication_complete then says when everything is there.
+**When.** Once, by hand, from the trigger form in Airflow. efs_wait_replication_complete then says when everything is there.
 
 **Safe to run again?** Yes. A replication that leads to this destination is left as it is; one that leads elsewhere is refused.
 
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.replicate_files import replicate_files
-
 
 FILES = (
     "source_file_system", "destination_file_system_id", "allowed_names", "source_account_id", "target_account_id",

@@ -5,7 +5,8 @@ Wait until a replication has brought over everything that was written before a m
 source, in `/.aurora-ops` as a user that is not root and can write nowhere else, and another one reads it at the destination.
 File and functions are removed afterwards.
 
-**When.** Before the destination is used: for the run's own moment, or one that the form names. It waits up to six hours, in the triggerer.
+**When.** From the trigger form in Airflow, before the destination is used: for the run's own moment, or one that the form names.
+It waits up to six hours, in the triggerer.
 
 **Safe to run again?** Yes. It changes nothing that lasts.
 
@@ -19,7 +20,6 @@ from __future__ import annotations
 from aurora_ops.dagkit.paths import include
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.replicate_files import check_sync
-
 
 FILES = (
     "source_file_system", "since", "flag_proof", "environment", "run_key", "expires_h", "source_function_role_arn",

@@ -56,6 +56,13 @@ def efs(call: Call, facts: Facts) -> Iterator[Need]:
     yield Need(action, arn, context)
     if call.action == "CreateAccessPoint" and asked:
         yield Need(f"{PREFIX}:TagResource", call.arn(PREFIX, "access-point/fsap-00000000000000000"), asked, via="efs")
+    if call.action == "CreateMountTarget":  # EFS makes a network interface in the caller's name
+        yield Need("ec2:DescribeSubnets", via="efs")
+        yield Need("ec2:DescribeNetworkInterfaces", via="efs")
+        for resource in ("network-interface/*", "security-group/*", f"subnet/{call.text('SubnetId')}"):
+            yield Need("ec2:CreateNetworkInterface", call.arn("ec2", resource), via="efs")
+    if call.action == "DeleteMountTarget":
+        yield Need("ec2:DeleteNetworkInterface", call.arn("ec2", "network-interface/*"), via="efs")
     if call.action == "CreateReplicationConfiguration":
         for wanted in call.parameters.get("Destinations") or []:
             if wanted.get("RoleArn"):
@@ -114,12 +121,9 @@ def functions(call: Call, facts: Facts) -> Iterator[Need]:
         if vpc.get("SubnetIds"):  # Lambda looks at the network in the caller's name
             for looked in ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"):
                 yield Need(f"ec2:{looked}", via="lambda")
-        if call.parameters.get("FileSystemConfigs"):
-            for looked in ("DescribeAccessPoints", "DescribeMountTargets"):
-                for config in call.parameters["FileSystemConfigs"]:
-                    yield Need(
-                        f"{PREFIX}:{looked}", config["Arn"], resource_tags(facts.efs_tags(config["Arn"])), via="lambda"
-                    )
+        for config in call.parameters.get("FileSystemConfigs") or []:
+            tags = resource_tags(facts.efs_tags(config["Arn"]))
+            yield Need(f"{PREFIX}:DescribeMountTargets", config["Arn"], tags, via="lambda")
 
 
 def _pass(role: str, service: str, via: str) -> Need:

@@ -73,13 +73,16 @@ def seed_roles(config: CloudConfig) -> None:
 def attach_policies(config: CloudConfig, folder: Path) -> None:
     """Attach the policies of a folder to the identities by which Airflow works; those of another seed are replaced.
 
-    :param folder: ``orchestrator.json``, ``source.json``, ``destination.json`` for the roles, ``worker.json`` for the user.
+    :param folder: ``orchestrator.json``, ``source.json``, ``destination.json`` for the roles, and what else begins with one of
+        these names and a hyphen; ``worker.json`` for the user.
     """
     for account, name in POLICY_FILES.items():
-        document = (folder / f"{name}.json").read_text(encoding="utf-8")
-        admin_client(account, "iam", config).put_role_policy(
-            RoleName=ROLES[account], PolicyName=POLICY, PolicyDocument=document
-        )
+        for file in (folder / f"{name}.json", *folder.glob(f"{name}-*.json")):
+            admin_client(account, "iam", config).put_role_policy(
+                RoleName=ROLES[account],
+                PolicyName=f"{POLICY}{file.stem.removeprefix(name)}",
+                PolicyDocument=file.read_text(encoding="utf-8"),
+            )
     worker = (folder / "worker.json").read_text(encoding="utf-8")
     admin_client(SHARED, "iam", config).put_user_policy(UserName=AIRFLOW_USER, PolicyName=POLICY, PolicyDocument=worker)
 

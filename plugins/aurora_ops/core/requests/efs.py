@@ -26,22 +26,20 @@ Moment = Annotated[
 class OfFiles(Request):
     """A request on file systems; the environment must have a section ``files``."""
 
-    def problems(self, settings: Environment) -> list[PermanentError]:
-        """The environment has files."""
+    def problems(self, settings: Environment, /) -> list[PermanentError]:
+        """Refuse an environment without files."""
         if settings.files is None:
             return [
                 ConfigError("environment", self.environment, "it has no section files; see docs/reference/settings.md")
             ]
         return self.problems_of_files(settings)
 
-    def problems_of_files(self, settings: Environment) -> list[PermanentError]:
+    def problems_of_files(self, _settings: Environment, /) -> list[PermanentError]:
         """Say what is wrong with it where the environment has files."""
-        del settings
         return []
 
-    def inputs(self, settings: Environment, moment: datetime) -> dict[str, Any]:
-        """Everything that the environment says of files."""
-        del moment
+    def inputs(self, settings: Environment, _moment: datetime, /) -> dict[str, Any]:
+        """Give everything that the environment says of files."""
         return self.files_of(settings)
 
     def files_of(self, settings: Environment) -> dict[str, Any]:
@@ -67,7 +65,7 @@ class OfFiles(Request):
 
 
 def _named(field: str, name: str | None, settings: Environment) -> list[PermanentError]:
-    """A name that is made must be one that may be made."""
+    """Refuse to make a file system by a name that is not allowed."""
     allowed = settings.safety.allowed_file_systems
     chosen = name or (settings.files.name if settings.files else "")
     return [] if chosen in allowed else [ConfigError(field, chosen, f"safety.allowed_file_systems are {allowed}")]
@@ -92,14 +90,14 @@ class CreateFilesystem(OfFiles):
         description="When unused files move to the cheaper class. Empty: never.",
     )
 
-    def problems_of_files(self, settings: Environment) -> list[PermanentError]:
-        """The name must be on the allow-list, the account not protected."""
+    def problems_of_files(self, settings: Environment, /) -> list[PermanentError]:
+        """Refuse a name that is not on the allow-list, and modes that exclude each other."""
         if self.performance_mode == "maxIO" and self.throughput_mode == "elastic":
             return [ConfigError("performance_mode", "maxIO", "maxIO needs throughput_mode bursting")]
         return _named("name", self.name, settings)
 
-    def inputs(self, settings: Environment, moment: datetime) -> dict[str, Any]:
-        """The creation token: of the name alone, so that every run finds the same file system."""
+    def inputs(self, settings: Environment, _moment: datetime, /) -> dict[str, Any]:
+        """Make the creation token: of the name alone, so that every run finds the same file system."""
         files = self.files_of(settings)
         return {**files, "created_as": naming.file_system(self.environment, files["name"])}
 
@@ -113,12 +111,11 @@ class DeleteFilesystem(OfFiles):
     confirm: str = Field(title="Confirm", description="Type the id once more; its files will be gone.")
 
     def changed_file_systems(self) -> dict[str, str]:
-        """The file system."""
+        """Name the file system."""
         return {"file_system_id": self.file_system_id}
 
-    def problems_of_files(self, settings: Environment) -> list[PermanentError]:
-        """The id must have been typed twice."""
-        del settings
+    def problems_of_files(self, _settings: Environment, /) -> list[PermanentError]:
+        """Refuse an id that was not typed twice."""
         if self.confirm == self.file_system_id:
             return []
         return [ConfigError("confirm", self.confirm, f"type the file system's id, {self.file_system_id!r}")]
@@ -143,12 +140,12 @@ class RestoreFromBackup(OfFiles):
         max_length=10,
     )  # fmt: skip
 
-    def problems_of_files(self, settings: Environment) -> list[PermanentError]:
-        """The name must be on the allow-list."""
+    def problems_of_files(self, settings: Environment, /) -> list[PermanentError]:
+        """Refuse a name that is not on the allow-list."""
         return _named("name", self.name, settings)
 
-    def inputs(self, settings: Environment, moment: datetime) -> dict[str, Any]:
-        """The creation token: each run makes a file system of its own."""
+    def inputs(self, settings: Environment, moment: datetime, /) -> dict[str, Any]:
+        """Make the creation token: each run makes a file system of its own."""
         files = self.files_of(settings)
         return {
             **files,
@@ -169,11 +166,11 @@ class SetupCrossAccountReplication(OfFiles):
     confirm: str = Field(title="Confirm", description="Type the destination's id once more; its files will be gone.")
 
     def changed_file_systems(self) -> dict[str, str]:
-        """The destination."""
+        """Name the destination."""
         return {"destination_file_system_id": self.destination_file_system_id}
 
-    def problems_of_files(self, settings: Environment) -> list[PermanentError]:
-        """The id must have been typed twice, and EFS needs a role."""
+    def problems_of_files(self, settings: Environment, /) -> list[PermanentError]:
+        """Refuse an id that was not typed twice, and an environment without a role for EFS."""
         found: list[PermanentError] = []
         if self.confirm != self.destination_file_system_id:
             found.append(ConfigError("confirm", self.confirm, f"type the id, {self.destination_file_system_id!r}"))
@@ -201,14 +198,14 @@ class OfReplication(OfFiles):
         description="A small file is written at the source, in /.aurora-ops as no root, and must be seen at the destination.",
     )
 
-    def problems_of_files(self, settings: Environment) -> list[PermanentError]:
-        """A proof by a file needs a role at the source."""
+    def problems_of_files(self, settings: Environment, /) -> list[PermanentError]:
+        """Refuse a proof by a file where the source has no role for it."""
         if self.flag_proof and settings.files is not None and settings.files.source_function_role_arn is None:
             return [ConfigError("flag_proof", True, "it needs files.source_function_role_arn of the environment")]
         return []
 
-    def inputs(self, settings: Environment, moment: datetime) -> dict[str, Any]:
-        """The moment."""
+    def inputs(self, settings: Environment, moment: datetime, /) -> dict[str, Any]:
+        """Add the moment."""
         return {
             **self.files_of(settings),
             "since": (self.since or moment.isoformat()).replace("Z", "+00:00"),
@@ -231,7 +228,7 @@ class GetSubpathAndStoreInSsm(OfFiles):
     )
 
     def changed_file_systems(self) -> dict[str, str]:
-        """The file system: an access point is added to it for a while."""
+        """Name the file system: an access point is added to it for a while."""
         return {"file_system_id": self.file_system_id}
 
 
