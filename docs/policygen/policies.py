@@ -11,7 +11,8 @@ from aurora_ops.core.settings import Environment
 
 from policygen.errors import GenerationError
 from policygen.needs import Needs
-from policygen.scopes import PARTS, SCOPES, Scope
+from policygen.scope import Scope
+from policygen.scopes import PARTS, SCOPES
 from policygen.values import ROLE_NAMES, Values, of_environment
 
 FILES = {"orchestrator": "orchestrator", "source": "source", "target": "destination"}

@@ -17,7 +17,8 @@ from policygen import policies
 from policygen.errors import GenerationError
 from policygen.needs import needs_of, task_needs
 from policygen.page import unused_scopes
-from policygen.scopes import SCOPES, Scope
+from policygen.scope import Scope
+from policygen.scopes import SCOPES
 from policygen.values import of_environment
 
 from devstack.settings import REPO

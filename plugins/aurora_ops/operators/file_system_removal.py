@@ -65,7 +65,7 @@ class DeleteFileSystemOperator(FileSystemOperator):
                 )
             if replication.status != "DELETING":
                 hook.delete_replication(replication.source_id)
-            return self.wait_until(self._wait("replication_gone", "Replications[].Destinations[].Status"), context)
+            return self.wait_until(self._wait_for("replication_gone", "Replications[].Destinations[].Status"), context)
         for point in hook.list_access_points(name):
             if point.status != "deleting":
                 hook.delete_access_point(point.access_point_id)
@@ -74,14 +74,14 @@ class DeleteFileSystemOperator(FileSystemOperator):
             if target.status != "deleting":
                 hook.delete_mount_target(target.mount_target_id)
         if targets:
-            return self.wait_until(self._wait("mount_targets_gone", "MountTargets[].LifeCycleState"), context)
+            return self.wait_until(self._wait_for("mount_targets_gone", "MountTargets[].LifeCycleState"), context)
         hook.delete_file_system(name)
         return self.wait_until(self._gone(), context)
 
     def _gone(self) -> Wait:
-        return self._wait("file_system_gone", "FileSystems[].LifeCycleState")
+        return self._wait_for("file_system_gone", "FileSystems[].LifeCycleState")
 
-    def _wait(self, name: str, show: str) -> Wait:
+    def _wait_for(self, name: str, show: str) -> Wait:
         return Wait(
             waiter=name, args={"FileSystemId": self.file_system_id}, show=show, within_s=self.within_s, every_s=10
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from devstack import waiting
 from localcloud.client import admin_operation
 from localcloud.names import PRODUCTION, STAGING
 from localcloud.seed.files import production_files
@@ -145,11 +146,15 @@ class TestCreateAndDelete:
 class TestRestore:
     def test_restores_the_newest_good_backup_and_publishes_where_it_is(self, workflows, files) -> None:
         backup = workflows.stack.aws(PRODUCTION, "backup")
-        spoilt = backup.start_backup_job(
+        started = backup.start_backup_job(
             BackupVaultName="prod-vault",
             ResourceArn=files.described(files.production_id(), files.production)["FileSystemArn"],
             IamRoleArn=f"arn:aws:iam::{PRODUCTION}:role/aurora-ops-backup",
-        )["RecoveryPointArn"]
+        )
+        job, spoilt = started["BackupJobId"], started["RecoveryPointArn"]
+        waiting.until(
+            lambda: backup.describe_backup_job(BackupJobId=job)["State"] == "COMPLETED", what="the backup", timeout_s=60
+        )
         newer = (datetime.now(UTC) + timedelta(minutes=5)).timestamp()
         admin_operation(
             "backup-recovery-point",
