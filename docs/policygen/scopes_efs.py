@@ -20,8 +20,10 @@ READ = (
     "elasticfilesystem:DescribeAccessPoints",
     "elasticfilesystem:DescribeReplicationConfigurations",
     "elasticfilesystem:DescribeFileSystemPolicy",
-    "elasticfilesystem:DescribeLifecycleConfiguration",
 )
+LIFECYCLE = "elasticfilesystem:DescribeLifecycleConfiguration"
+COPIES = ("backup:DescribeCopyJob", "backup:ListCopyJobs")
+RESTORES = ("backup:DescribeRestoreJob", "backup:ListRestoreJobs", "ec2:DescribeNetworkInterfaces")
 
 
 def _pass(sid: str, setting: str, service: str) -> Scope:
@@ -33,23 +35,22 @@ def _pass(sid: str, setting: str, service: str) -> Scope:
     )
 
 
+def _reads(systems: tuple[str, ...], around: tuple[str, ...]) -> tuple[Scope, ...]:
+    everywhere = (
+        *around,
+        "lambda:ListFunctions",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcs",
+        "ec2:DescribeSecurityGroups",
+    )
+    here: dict[str, dict[str, str | list[str]]] = {"StringEquals": {"aws:RequestedRegion": "${Region}"}}
+    return (
+        Scope("ReadFileSystems", systems, (SYSTEMS, POINTS)),
+        Scope("ReadAround", everywhere, ("*",), condition=here),
+    )
+
+
 PROBES = (
-    Scope("ReadFileSystems", READ, (SYSTEMS, POINTS)),
-    Scope(
-        "ReadAround",
-        (
-            "backup:DescribeCopyJob",
-            "backup:ListCopyJobs",
-            "backup:DescribeRestoreJob",
-            "backup:ListRestoreJobs",
-            "lambda:ListFunctions",
-            "ec2:DescribeNetworkInterfaces",
-            "ec2:DescribeSubnets",
-            "ec2:DescribeVpcs",
-        ),
-        ("*",),
-        condition={"StringEquals": {"aws:RequestedRegion": "${Region}"}},
-    ),
     Scope("MakeAccessPoints", ("elasticfilesystem:TagResource",), (POINTS,), condition=MADE_OURS),
     Scope("DeleteAccessPoints", ("elasticfilesystem:DeleteAccessPoint",), (POINTS,), condition=OURS),
     Scope(
@@ -67,13 +68,8 @@ PROBES = (
     _pass("PassProbeRole", "ProbeRole", "lambda"),
 )
 SOURCE = (
+    *_reads(READ, COPIES),
     *PROBES,
-    Scope(
-        "SeeGroups",
-        ("ec2:DescribeSecurityGroups",),
-        ("*",),
-        condition={"StringEquals": {"aws:RequestedRegion": "${Region}"}},
-    ),
     Scope("MakeSourceAccessPoints", ("elasticfilesystem:CreateAccessPoint",), (SYSTEMS,), condition=MADE_OURS),
     Scope(
         "ReplicateFiles",
@@ -86,6 +82,7 @@ SOURCE = (
     _pass("PassBackupRole", "BackupRole", "backup"),
 )
 TARGET = (
+    *_reads((*READ, LIFECYCLE), RESTORES),
     *PROBES,
     Scope("MakeFileSystems", ("elasticfilesystem:CreateFileSystem",), ("*",), condition=MADE_REFRESHABLE),
     Scope(

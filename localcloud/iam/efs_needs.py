@@ -104,7 +104,8 @@ def backup(call: Call, facts: Facts) -> Iterator[Need]:
 
 def functions(call: Call, facts: Facts) -> Iterator[Need]:
     """Say what a call to Lambda needs."""
-    name = call.text("FunctionName").rpartition(":function:")[2] or call.text("FunctionName")
+    given = call.text("FunctionName") or call.text("Resource")
+    name = given.rpartition(":function:")[2] or given
     action = "lambda:InvokeFunction" if call.action == "Invoke" else f"lambda:{call.action}"
     if not name:
         yield Need(action)

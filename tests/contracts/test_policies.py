@@ -155,6 +155,31 @@ def test_the_source_is_only_read_snapshotted_and_shared() -> None:
     }
 
 
+def test_files_of_the_source_are_only_read_copied_and_replicated() -> None:
+    """Beside that there are functions and access points of ours, which look into them."""
+    changing = {
+        action
+        for path in ROLES
+        if path.stem == "source-files"
+        for statement in statements(path)
+        for action in statement["Action"]
+        if not action.split(":")[1].startswith(("Describe", "List", "Get"))
+    }
+    assert changing == {
+        "backup:StartCopyJob",
+        "elasticfilesystem:CreateReplicationConfiguration",
+        "elasticfilesystem:PutFileSystemPolicy",
+        "elasticfilesystem:CreateAccessPoint",
+        "elasticfilesystem:DeleteAccessPoint",
+        "elasticfilesystem:TagResource",
+        "iam:PassRole",
+        "lambda:CreateFunction",
+        "lambda:DeleteFunction",
+        "lambda:InvokeFunction",
+        "lambda:TagResource",
+    }
+
+
 def test_deletion_is_bound_to_a_tag_or_a_name() -> None:
     for path in ROLES:
         for statement in statements(path):

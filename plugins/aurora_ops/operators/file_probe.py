@@ -32,7 +32,7 @@ _NOT_ASKED: Result = {"asked": False, "written_at": ""}
 class FileProbeOperator(RefreshOperator[FunctionsHook]):
     """Base of what asks a file system something: makes the access point and the function, waits for them, and asks.
 
-    :param file_system_id: file system (templated).
+    :param file_system_id: file system; ``None``, where what should have found it has failed, asks nothing (templated).
     :param environment: environment of the run; part of the function's name (templated).
     :param role_arn: role that the function runs as; it may mount file systems, and is no root there (templated).
     :param code_folder: ``include/functions/efs_probe``.
@@ -104,7 +104,7 @@ class FileProbeOperator(RefreshOperator[FunctionsHook]):
 
     def take_pass(self, context: Context) -> Result:
         """Look for access point and function; make what is missing, wait; ask."""
-        if not self.asks:
+        if not self.asks or not self.file_system_id:
             return _NOT_ASKED
         hook, files = self.hook, EfsHook(self.aws_conn_id, self.region_name)
         name = naming.probe(self.environment, self.file_system_id, self.run_key)
@@ -279,7 +279,7 @@ class RemoveProbesOperator(RefreshOperator[FunctionsHook]):
 
     Either the one of this run, or all of an environment whose time is over. What is ours is known by its name and by its tags.
 
-    :param environment: environment (templated).
+    :param environment: environment; ``None``, where the check has refused the run, deletes nothing (templated).
     :param run_key: only this run's; ``None`` is every run's that has expired (templated).
     :param also_running: with no run, also those that have not expired: they may be at work (templated).
     :param asks: whether to do it at all (templated).
@@ -320,7 +320,7 @@ class RemoveProbesOperator(RefreshOperator[FunctionsHook]):
 
     def take_pass(self, context: Context) -> Result:
         """Look through both, and delete what is to go: functions first, since they mount the access points."""
-        if not self.asks:
+        if not self.asks or not self.environment:
             return {"functions": [], "access_points": [], "left": []}
         hook, files = self.hook, EfsHook(self.aws_conn_id, self.region_name)
         begin = naming.fit(f"{naming.PROBE_PREFIX}{self.environment}", "-", 64)
