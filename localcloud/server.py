@@ -15,7 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from localcloud import accounts, efs, faults, rds
+from localcloud import accounts, backdate, efs, faults, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
 from localcloud.iam.access import Access
@@ -87,7 +87,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         kms=key_rules,
         secrets=secretsmanager.RdsMasterSecrets(key_rules),
     )
-    for extension in (iam, sts, kms, secretsmanager, rds, efs, functions):
+    for extension in (iam, sts, kms, secretsmanager, rds, backdate, efs, functions):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)
     cloud.on_admin("iam-enforce", access.switch)

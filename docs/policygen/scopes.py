@@ -209,7 +209,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         Scope(
             "MarkDatabases",
             ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
-            (f"{RDS}:cluster:${{TargetCluster}}", f"{RDS}:cluster:${{OldCluster}}", f"{RDS}:db:${{Instances}}"),
+            (*CLUSTERS, f"{RDS}:db:${{Instances}}"),
             condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
         ),
         Scope(
