@@ -7,16 +7,14 @@ no value is left out. Resource types and condition keys as in the Service Author
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from aurora_ops.core.ownership import OWNER, OWNER_TAG
-from aurora_ops.core.safety import REFRESH_TAG
 from aurora_ops.hooks.kms import SNAPSHOT_OPERATIONS
 
-Condition = Mapping[str, Mapping[str, str | list[str]]]
+from policygen import scopes_efs
+from policygen.scope import MADE_OURS, MADE_REFRESHABLE, OURS, OWN, REFRESHABLE, Scope
 
-RDS, OWN = "arn:${Partition}:rds:${Region}:${Account}", "${Region}:${Account}"
+RDS = "arn:${Partition}:rds:${Region}:${Account}"
 ABROAD = "arn:${Partition}:rds:${SourceRegion}:${SourceAccount}"
 SECRET = f"arn:${{Partition}}:secretsmanager:{OWN}:secret"
 MASTER_SECRETS = f"{SECRET}:rds!cluster-*"
@@ -25,30 +23,7 @@ CLUSTERS = (
     f"{RDS}:cluster:${{TemporaryCluster}}",
     f"{RDS}:cluster:${{OldCluster}}",
 )
-OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{OWNER_TAG}": OWNER}}
-MADE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{OWNER_TAG}": OWNER}}
-REFRESHABLE: Condition = {"StringEquals": {f"aws:ResourceTag/{REFRESH_TAG}": "true"}}
-MADE_REFRESHABLE: Condition = {"StringEquals": {f"aws:RequestTag/{REFRESH_TAG}": "true"}}
 THROUGH_RDS = {"kms:ViaService": "rds.${Region}.amazonaws.com"}
-
-
-@dataclass(frozen=True)
-class Scope:
-    """A statement.
-
-    :param sid: says what it is for.
-    :param actions: those it allows, as far as an operator of the account declares them.
-    :param resources: ARNs.
-    :param keys: instead of resources: settings that name KMS keys of the account, by alias, id or ARN.
-    :param condition: as in IAM.
-    """
-
-    sid: str
-    actions: tuple[str, ...]
-    resources: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    condition: Condition = field(default_factory=dict)
-
 
 SCOPES: dict[str, tuple[Scope, ...]] = {
     "orchestrator": (
@@ -310,4 +285,13 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             (f"arn:${{Partition}}:ssm:{OWN}:parameter/${{EndpointParameter}}",),
         ),
     ),
+}
+
+PARTS = ("files",)
+"""Policies of a role beside the first."""
+
+_PARTS = {"source": scopes_efs.SOURCE, "target": scopes_efs.TARGET}
+SCOPES = {
+    place: (*scopes, *(replace(scope, part="files") for scope in _PARTS.get(place, ())))
+    for place, scopes in SCOPES.items()
 }

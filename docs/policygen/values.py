@@ -31,6 +31,7 @@ def of_environment(settings: Environment, place: str) -> Values:
     temporary = [naming.temporary_cluster(cluster) for cluster in clusters]
     old = [naming.old_cluster(cluster) for cluster in clusters]
     return {
+        **_of_files(settings, place),
         "Partition": ["aws"],
         "Account": [here.account_id],
         "Region": [here.region],
@@ -65,6 +66,24 @@ def of_environment(settings: Environment, place: str) -> Values:
     }
 
 
+def _of_files(settings: Environment, place: str) -> Values:
+    """Fill in what the environment says of files; nothing where it has none."""
+    files = settings.files
+    if files is None:
+        return {name: [] for name in FILES}
+    at_source = place == "source"
+    source = files.source_file_system
+    return {
+        "Vault": [files.source_vault],
+        "BackupRole": [files.source_backup_role_arn if at_source else files.backup_role_arn],
+        "ProbeRole": _given(files.source_function_role_arn if at_source else files.function_role_arn),
+        "ReplicationRole": _given(files.replication_role_arn),
+        "SourceFileSystem": [source if source.startswith("fs-") else "*"],
+        "FilesKey": [files.kms_key_id or settings.target.kms_key_id],
+        "FilesParameters": [files.id_parameter.lstrip("/"), files.subpath_parameter.lstrip("/")],
+    }
+
+
 def of_template(place: str) -> Values:
     """Fill in references to a template's parameters, as ``Fn::Sub`` reads them."""
     same = {name: [f"${{{name}}}"] for name in PARAMETERS[place]}
@@ -89,6 +108,8 @@ def of_template(place: str) -> Values:
     }
 
 
+FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")
+
 # Parameters that become values of statements, with what they say.
 PARAMETERS: dict[str, dict[str, str]] = {
     "orchestrator": {
@@ -102,6 +123,11 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "SourceCluster": "Cluster that is read, setting source.cluster",
         "SourceKey": "Alias of the key that its snapshots are shared under, setting source.kms_key_id",
         "SchemaSecret": "Secret of a read-only user, setting source.schema_secret",
+        "Vault": "Backup vault of the file system, setting files.source_vault",
+        "BackupRole": "ARN of the role that AWS Backup assumes, setting files.source_backup_role_arn",
+        "ProbeRole": "ARN of the role of the function that looks into files, setting files.source_function_role_arn",
+        "ReplicationRole": "ARN of the role that EFS assumes, setting files.replication_role_arn",
+        "SourceFileSystem": "Id of the file system, of setting files.source_file_system, or *",
         "TargetRole": "ARN of the role in the target's account, setting target.role_arn",
     },
     "target": {
@@ -117,6 +143,10 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "S3Role": "ARN of the role that is attached to the cluster, setting target.s3_role_arn",
         "UserSecretPrefix": "Beginning of the names of the users' secrets, settings database.users",
         "KeepBucket": "Bucket for kept tables, setting database.keep_bucket",
+        "BackupRole": "ARN of the role that AWS Backup assumes, setting files.backup_role_arn",
+        "ProbeRole": "ARN of the role of the function that looks into files, setting files.function_role_arn",
+        "FilesKey": "Alias of the key of new file systems, setting files.kms_key_id",
+        "FilesParameters": "SSM parameters of the files without their first slash, as a pattern, settings files.*_parameter",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },
 }

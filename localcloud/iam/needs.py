@@ -9,7 +9,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from localcloud.iam import rds_needs
+from localcloud.iam import efs_needs, rds_needs
 from localcloud.iam.model import ANY, Call, Need
 from localcloud.iam.rds_needs import key_needs, request_tags, resource_tags
 
@@ -206,4 +206,7 @@ RULES: dict[str, Any] = {
     "s3": _s3,
     "iam": _iam,
     "cloudwatch": _cloudwatch,
+    "efs": efs_needs.efs,
+    "backup": efs_needs.backup,
+    "lambda": efs_needs.functions,
 }

@@ -12,8 +12,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from aurora_ops.core import environments, refresh_plan, safety, workflow_record
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError, report
+from aurora_ops.core.files import require_changeable
 from aurora_ops.core.requests.base import Request, guards, live_name, parse
 from aurora_ops.core.settings import Environment
+from aurora_ops.hooks.efs import EfsHook
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.topics import TopicsHook
@@ -36,7 +38,9 @@ class CheckRequestOperator(RefreshOperator[RunsHook]):
 
     hook_class = RunsHook
     permissions: ClassVar[tuple[str, ...]] = ("dynamodb:GetItem",)
-    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {"target": ("rds:DescribeDBClusters",)}
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "target": ("rds:DescribeDBClusters", "elasticfilesystem:DescribeFileSystems")
+    }
 
     def __init__(self, *, request: type[Request], config_folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -103,7 +107,21 @@ class CheckRequestOperator(RefreshOperator[RunsHook]):
                         f"at epoch {lock['expires_at']}"
                     )
                 )
-        return found
+        return [*found, *_refused_files(asked, settings)]
+
+
+def _refused_files(asked: Request, settings: Environment) -> list[PermanentError]:
+    """Look at the file systems that would be changed: their tags."""
+    found: list[PermanentError] = []
+    efs = EfsHook(settings.target.aws_conn_id, settings.target.region)
+    for file_system_id in asked.changed_file_systems().values():
+        system = efs.find_file_system(file_system_id)
+        try:
+            if system is not None:
+                require_changeable(file_system_id, system.tags, settings.safety.allowed_file_systems)
+        except SafetyError as refusal:
+            found.append(refusal)
+    return found
 
 
 def _places(settings: Environment) -> dict[str, str]:

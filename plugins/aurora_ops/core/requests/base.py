@@ -44,6 +44,13 @@ class Request(Section):
         """Name what no cluster of the target's account may be called: field to identifier."""
         return {}
 
+    def changed_file_systems(self) -> dict[str, str]:
+        """Name the file systems of the target's account that are changed, overwritten or deleted: field to id.
+
+        Each that exists must carry the tag ``refresh=true``, and its tag ``Name`` must be on the environment's allow-list.
+        """
+        return {}
+
     def problems(self, _settings: Environment, /) -> list[PermanentError]:
         """Say what is wrong with it in this environment, as far as that is known without AWS."""
         return []
@@ -83,7 +90,7 @@ def guards(request: Request, settings: Environment) -> list[PermanentError]:
     found: list[PermanentError] = []
     changed = request.changed_clusters()
     protected = settings.target.account_id in settings.safety.protected_accounts
-    if changed and protected:
+    if (changed or request.changed_file_systems()) and protected:
         found.append(
             SafetyError(
                 f"target.account_id: {settings.target.account_id!r} is in safety.protected_accounts; nothing is ever changed there"
