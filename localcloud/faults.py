@@ -33,6 +33,11 @@ PATTERN = re.compile(r"[*?\[]")
 # What AWS answers when it throttles, by service: code, message, HTTP status.
 _RATE = "Rate exceeded"
 THROTTLES: dict[str, tuple[str, str, int]] = {
+    "kubernetes": (
+        "TooManyRequests",
+        "the server has received too many requests and has asked us to try again later",
+        429,
+    ),
     "rds": ("Throttling", _RATE, 400),
     "sts": ("Throttling", _RATE, 400),
     "iam": ("Throttling", _RATE, 400),
@@ -67,6 +72,11 @@ TERMINAL = frozenset(
         "storage-full",
     }
 )
+
+
+TERMINAL_OF = {"rds": TERMINAL, "eks": frozenset({"CREATE_FAILED", "DEGRADED", "FAILED"})}
+# Localcloud's own name for calls of a cluster's Kubernetes API, and what their operations begin with.
+KUBERNETES, KUBERNETES_ACTION = "kubernetes", re.compile(r"(Get|List|Create|Replace|Patch|Delete)[A-Z]\w+")
 
 
 class RuleError(ValueError):
@@ -206,6 +216,10 @@ def _check(rule: Rule) -> None:
         raise RuleError(f"status={rule.status} is not an HTTP error: 400 to 599 (a resource's status is `becomes`)")
     if PATTERN.search(rule.service):
         return
+    if rule.service == KUBERNETES:
+        if not PATTERN.search(rule.action) and not KUBERNETES_ACTION.fullmatch(rule.action):
+            raise RuleError(f"action={rule.action!r} is no verb and kind, such as CreateJob, ListPods or GetPodLog")
+        return
     if rule.service not in _services():
         raise RuleError(f"service={rule.service!r} is not boto3's name of a service, nor a pattern with * ? [")
     if not PATTERN.search(rule.action) and rule.action not in _actions(rule.service):
@@ -234,10 +248,10 @@ def _check_effect(rule: Rule, given: dict[str, Any]) -> None:
     if rule.effect == "error" and not rule.code:
         raise RuleError("code is missing: effect error answers with an AWS error code")
     if rule.effect == "status":
-        if rule.service != "rds":
-            raise RuleError(f"service={rule.service!r} has no effect status; only rds has")
-        if rule.becomes not in TERMINAL:
-            raise RuleError(f"becomes={rule.becomes!r} is none of {', '.join(sorted(TERMINAL))}")
+        if rule.service not in TERMINAL_OF:
+            raise RuleError(f"service={rule.service!r} has no effect status; only {' and '.join(TERMINAL_OF)} have")
+        if rule.becomes not in TERMINAL_OF[rule.service]:
+            raise RuleError(f"becomes={rule.becomes!r} is none of {', '.join(sorted(TERMINAL_OF[rule.service]))}")
 
 
 @lru_cache(maxsize=1)
