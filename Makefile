@@ -7,6 +7,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.11 python3.12 python3.13 pytho
 PY := .venv/bin/python
 # Byte code saves each of Airflow's processes seconds, and a caller's PYTHONPATH must not shadow a pinned package.
 RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
+# Two at once: what shares a running stack stays together (tests/conftest.py).
+PARALLEL ?= -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-unit test-aws test-long test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead up down status clean ci
@@ -23,10 +25,10 @@ demo: install ## refresh staging from production on this machine, with a report;
 	@$(RUN) DEMO_EXIT=$(DEMO_EXIT) $(PY) -m devstack demo
 
 test: install lint ## check the code and run every test that needs no AWS account (PYTEST_ARGS="-k switch" for some)
-	@$(RUN) $(PY) -m pytest -m "not aws and not long and not walk" $(PYTEST_ARGS)
+	@$(RUN) $(PY) -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-unit: install ## the tests that start nothing
-	@$(RUN) $(PY) -m pytest -m "not aws and not local" --ignore=tests/local $(PYTEST_ARGS)
+	@$(RUN) $(PY) -m pytest $(PARALLEL) -m "not aws and not local" --ignore=tests/local $(PYTEST_ARGS)
 
 test-aws: install ## the check before a refresh on a real account; AURORA_OPS_TEST_AWS=<environment>, connections in the environment
 	@$(PY) -m pytest -m aws tests/aws $(PYTEST_ARGS)

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from devstack.settings import REPO, ROLES, connection
 
 _HOME = tempfile.TemporaryDirectory(prefix="aurora-ops-tests-")
@@ -35,3 +37,16 @@ os.environ.update(
     }
     | ({} if _REAL else _FAKE_AWS)
 )
+
+# What shares a running localcloud or Airflow stays in one process of pytest-xdist (``--dist loadgroup``); the folder tells.
+_STACK = ("tests/local/refresh/", "tests/local/workflows/", "tests/local/devstack/test_running_stack.py")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of ``tests/local`` with the group whose fixtures they share."""
+    for item in items:
+        path = item.path.relative_to(REPO).as_posix()
+        if path.startswith("tests/local/"):
+            group = "stack" if path.startswith(_STACK) else path.split("/")[2]
+            item.add_marker(pytest.mark.xdist_group(group))

@@ -47,7 +47,7 @@ def task_needs(task: Any, settings: Environment) -> dict[str, tuple[str, ...]]:
         return {}
     if not hasattr(operator, "permissions"):
         raise GenerationError(f"{task.dag.dag_id}.{task.task_id}: {operator.__name__} declares no permissions")
-    places = [place for place in PLACES if getattr(settings, place).aws_conn_id == connection]
+    places = _places(connection, settings)
     if not places and not elsewhere:
         raise GenerationError(
             f"{task.dag.dag_id}.{task.task_id}: connection {connection!r} is none of the settings; if it is chosen while the "
@@ -58,6 +58,16 @@ def task_needs(task: Any, settings: Environment) -> dict[str, tuple[str, ...]]:
     for place, actions in elsewhere.items():
         needed[place] = tuple(dict.fromkeys([*needed.get(place, ()), *actions]))
     return {place: tuple(action for action in actions if action not in FREE) for place, actions in needed.items()}
+
+
+def _places(connection: Any, settings: Environment) -> list[str]:
+    """Say where a connection leads; that of a single workflow's task is an output of its check, named after the section."""
+    key = getattr(connection, "key", None)
+    if key == "chosen_conn_id":
+        return ["source", "target"]
+    if key is not None:
+        return [place for place in PLACES if key == f"{place}_conn_id"]
+    return [place for place in PLACES if getattr(settings, place).aws_conn_id == connection]
 
 
 def _class_of(task: Any) -> type[Any]:

@@ -81,7 +81,11 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         Scope(
             "TakeSnapshots",
             ("rds:CreateDBClusterSnapshot",),
-            (f"{RDS}:cluster:${{SourceCluster}}", f"{RDS}:cluster-snapshot:${{FreshSnapshots}}"),
+            (
+                f"{RDS}:cluster:${{SourceCluster}}",
+                f"{RDS}:cluster-snapshot:${{FreshSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{ManualSnapshots}}",
+            ),
         ),
         Scope(
             "RekeySnapshots",
@@ -96,7 +100,11 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         Scope(
             "TagOwnSnapshots",
             ("rds:AddTagsToResource",),
-            (f"{RDS}:cluster-snapshot:${{FreshSnapshots}}", f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}"),
+            (
+                f"{RDS}:cluster-snapshot:${{FreshSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{ManualSnapshots}}",
+            ),
             condition=MADE_OURS,
         ),
         Scope(
@@ -106,6 +114,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
                 f"{RDS}:cluster-snapshot:${{SourceCluster}}-*",
                 f"{RDS}:cluster-snapshot:${{FreshSnapshots}}",
                 f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{ManualSnapshots}}",
             ),
         ),
         Scope(
@@ -117,7 +126,11 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         Scope(
             "DeleteOwnSnapshots",
             ("rds:DeleteDBClusterSnapshot",),
-            (f"{RDS}:cluster-snapshot:${{FreshSnapshots}}", f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}"),
+            (
+                f"{RDS}:cluster-snapshot:${{FreshSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{RekeyedSnapshots}}",
+                f"{RDS}:cluster-snapshot:${{ManualSnapshots}}",
+            ),
             condition=OURS,
         ),
         Scope("ReadKeys", ("kms:DescribeKey",), keys=("SourceKey", "DefaultKey")),
@@ -168,15 +181,20 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ),
         ),
         Scope(
+            "TakeSnapshots",
+            ("rds:CreateDBClusterSnapshot",),
+            (*CLUSTERS, f"{RDS}:cluster-snapshot:${{ManualSnapshots}}"),
+        ),
+        Scope(
             "TagOwnSnapshots",
             ("rds:AddTagsToResource",),
-            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",),
+            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}", f"{RDS}:cluster-snapshot:${{ManualSnapshots}}"),
             condition=MADE_OURS,
         ),
         Scope(
             "DeleteOwnSnapshots",
             ("rds:DeleteDBClusterSnapshot",),
-            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",),
+            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}", f"{RDS}:cluster-snapshot:${{ManualSnapshots}}"),
             condition=OURS,
         ),
         Scope(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from airflow.sdk import CronTriggerTimetable
+from airflow.sdk import CronTriggerTimetable, XComArg
 from airflow.sdk.exceptions import ParamValidationError
 from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES
 
@@ -43,6 +43,18 @@ def test_all_import(bag) -> None:
 def test_file_is_a_page_and_documented(path) -> None:
     assert code_lines(path) <= LONGEST
     assert len((ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()) >= 3
+
+
+def test_outputs_of_other_tasks_are_given_to_template_fields_only(bag) -> None:
+    """Elsewhere a task would get the reference instead of the value."""
+    wrong = [
+        f"{dag.dag_id}.{task.task_id}.{name}"
+        for dag in bag.dags.values()
+        for task in dag.tasks
+        for name, value in vars(task).items()
+        if isinstance(value, XComArg) and name not in task.template_fields
+    ]
+    assert wrong == []
 
 
 def test_dag_id_follows_from_the_file(bag) -> None:

@@ -80,12 +80,13 @@ def resolve(raw: Mapping[str, Any], conf: Mapping[str, Any] | None = None) -> Re
     try:
         settings = Environment.model_validate(merged)
     except ValidationError as exc:
-        problems += _problems(exc)
+        problems += problems_of(exc)
     report(problems)
     return Resolved(settings, origins, frozenset(name for name in RUN_SWITCHES if (conf or {}).get(name) is True))
 
 
-def _problems(exc: ValidationError) -> list[PermanentError]:
+def problems_of(exc: ValidationError) -> list[PermanentError]:
+    """Turn what a model refuses into errors that name field, value and what is allowed."""
     found: list[PermanentError] = []
     for error in exc.errors(include_url=False):
         where = ".".join(str(part) for part in error["loc"])

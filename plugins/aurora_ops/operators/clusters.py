@@ -64,7 +64,7 @@ class RestoreClusterOperator(ClusterOperator):
     :param backup_retention_days: days automated backups are kept.
     :param log_exports: logs published to CloudWatch.
     :param tags: tags of the new cluster; ``refresh=true``, owner and run are always among them (templated).
-    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never.
+    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never (templated).
     :return: ``{"cluster_id", "cluster_arn", "resource_id", "endpoint"}``.
     :raises MissingError: there is no such snapshot.
     :raises StateError: a cluster of this name was not made by this run, or ended up under another key.
@@ -86,6 +86,7 @@ class RestoreClusterOperator(ClusterOperator):
         "security_groups",
         "parameter_group",
         "tags",
+        "expires_h",
     )
 
     def __init__(
@@ -183,7 +184,7 @@ class CreateInstancesOperator(ClusterOperator):
     :param count: how many (templated); 0 is nothing to do.
     :param run_key: names the run, for the tags (templated).
     :param tags: tags of the instances; ``refresh=true``, owner and run are always among them (templated).
-    :param expires_h: hours after which they may be removed if their run is dead; ``None`` is never.
+    :param expires_h: hours after which they may be removed if their run is dead; ``None`` is never (templated).
     :return: ``{"cluster_id", "instance_ids"}``.
     :raises MissingError: there is no such cluster.
     :raises StateError: an instance of this name belongs to another cluster.
@@ -196,7 +197,14 @@ class CreateInstancesOperator(ClusterOperator):
         "rds:CreateDBInstance",
         "rds:AddTagsToResource",
     )
-    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "instance_class", "count", "run_key", "tags")
+    template_fields: Sequence[str] = (
+        *ClusterOperator.template_fields,
+        "instance_class",
+        "count",
+        "run_key",
+        "tags",
+        "expires_h",
+    )
 
     def __init__(
         self,

@@ -80,7 +80,7 @@ class EnsureSnapshotOperator(_SnapshotOperator):
     :param snapshot_id: its identifier (templated).
     :param run_key: names the run, for the tags (templated).
     :param tags: further tags of a new snapshot (templated).
-    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never.
+    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never (templated).
     :param within_s: seconds that it may take.
     :return: ``{"snapshot_id", "snapshot_arn", "kms_key_arn", "created_at"}``.
     :raises MissingError: there is no such cluster.
@@ -92,7 +92,14 @@ class EnsureSnapshotOperator(_SnapshotOperator):
         "rds:CreateDBClusterSnapshot",
         "rds:AddTagsToResource",
     )
-    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "cluster_id", "snapshot_id", "run_key", "tags")
+    template_fields: Sequence[str] = (
+        *RefreshOperator.template_fields,
+        "cluster_id",
+        "snapshot_id",
+        "run_key",
+        "tags",
+        "expires_h",
+    )
 
     def __init__(self, *, cluster_id: str, snapshot_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -124,7 +131,7 @@ class CopySnapshotOperator(_SnapshotOperator):
     :param only_if_unshareable: copy only what cannot be shared: automated snapshots and those under ``aws/rds``.
     :param run_key: names the run, for the tags (templated).
     :param tags: further tags of the copy (templated).
-    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never.
+    :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never (templated).
     :param within_s: seconds that it may take.
     :return: ``{"snapshot_id", "snapshot_arn", "kms_key_arn", "created_at", "copied"}``.
     :raises MissingError: the source does not exist or is not shared with this account.
@@ -146,6 +153,7 @@ class CopySnapshotOperator(_SnapshotOperator):
         "source_region",
         "run_key",
         "tags",
+        "expires_h",
     )
 
     def __init__(
@@ -212,7 +220,7 @@ class ShareSnapshotOperator(RefreshOperator[RdsHook]):
     :param account_id: account to share it with (templated).
     :param grantee_arn: role of that account which will copy it (templated).
     :param run_key: names the run, for the tags (templated).
-    :param expires_h: hours after which the share may be taken back if its run is dead; ``None`` is never.
+    :param expires_h: hours after which the share may be taken back if its run is dead; ``None`` is never (templated).
     :return: ``{"snapshot_arn", "kms_key_arn", "grant_id"}``.
     :raises MissingError: there is no such snapshot.
     """
@@ -233,6 +241,7 @@ class ShareSnapshotOperator(RefreshOperator[RdsHook]):
         "account_id",
         "grantee_arn",
         "run_key",
+        "expires_h",
     )
 
     def __init__(

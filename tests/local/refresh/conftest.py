@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymysql
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
+from devstack import waiting
 from devstack.settings import EXTERNAL_ID
 from localcloud.client import admin_operation
 
 SHARED, PRODUCTION, STAGING = "000000000000", "111111111111", "222222222222"
 TARGET_KEY = f"refresh#{STAGING}#staging-shop"
 DAG_ID = "refresh_staging"
+ASKS = "approve.approve_switch"
+KEPT = ("feature_flags", "api_endpoints")
 
 
 @dataclass
@@ -97,9 +101,43 @@ class Estate:
         """Make matching AWS calls fail."""
         admin_operation("faults-add", self.stack.cloud, **rule)
 
+    def kept(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Read the tables of staging that a refresh keeps."""
+        return {name: self.rows(STAGING, "staging-shop", f"SELECT * FROM shop.{name} ORDER BY 1") for name in KEPT}
+
+    def statistic(self, name: str, **dimensions: str) -> float:
+        """Sum a metric of the last hour."""
+        now = datetime.now(UTC)
+        found = self.stack.aws(SHARED, "cloudwatch").get_metric_statistics(
+            Namespace="AuroraOps", MetricName=name, StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(minutes=1), Period=7200, Statistics=["Sum"],
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+        )  # fmt: skip
+        return sum(point["Sum"] for point in found["Datapoints"])
+
     def mutations(self, since: float) -> list[dict[str, Any]]:
         """List the AWS calls that may have changed something."""
         return self.stack.calls(mutating=True, since=since)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """A refresh that has ended, and what there was before it.
+
+    :param run: the run.
+    :param cluster: the cluster that served before.
+    :param kept: rows of the tables that are kept.
+    :param secret: the application's secret.
+    :param succeeded: how many refreshes had succeeded.
+    :param announced: what was announced meanwhile.
+    """
+
+    run: Any
+    cluster: dict[str, Any]
+    kept: dict[str, list[tuple[Any, ...]]]
+    secret: dict[str, Any]
+    succeeded: float
+    announced: list[dict[str, Any]]
 
 
 def planted_secrets(stack) -> set[str]:
@@ -112,6 +150,20 @@ def planted_secrets(stack) -> set[str]:
                 value = json.loads(client.get_secret_value(SecretId=secret["ARN"], VersionId=version)["SecretString"])
                 found.add(value["password"])
     return found
+
+
+def answer(stack, run, option: str, reason: str) -> dict[str, Any]:
+    """Wait until a person is asked, answer, and return what they were asked."""
+    waiting.until(
+        lambda: stack.states(run)[ASKS] == "awaiting_input" or stack.api.run(run.dag_id, run.run_id).done,
+        what="the question",
+        timeout_s=600,
+        every_s=0.3,
+    )
+    path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{ASKS}/-1/hitlDetails"
+    asked = stack.api.request("GET", path)
+    stack.api.request("PATCH", path, {"chosen_options": [option], "params_input": {"reason": reason}})
+    return asked
 
 
 @pytest.fixture
@@ -132,3 +184,24 @@ def run_to_end(stack):
         return stack.wait(stack.trigger(DAG_ID, conf))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def refreshed(stack):
+    """A refresh that nothing disturbed, of a staging that lacked rows; tests that read what it left share it."""
+    estate = Estate(stack)
+    admin_operation("faults-clear", stack.cloud)
+    estate.announcements()
+    connection = estate.connect(STAGING, "staging-shop")  # an earlier test may have refreshed it
+    with connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM shop.newsletter")
+        connection.commit()
+    before = {
+        "cluster": estate.cluster(STAGING, "staging-shop"),
+        "kept": estate.kept(),
+        "secret": estate.secret(STAGING, "staging/shop/app"),
+        "succeeded": estate.statistic("RefreshSucceeded", Environment="staging"),
+    }
+    run = stack.wait(stack.trigger(DAG_ID))
+    assert run.state == "success", stack.states(run)
+    return Refreshed(run, announced=estate.announcements(), **before)

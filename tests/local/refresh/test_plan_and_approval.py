@@ -4,26 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from devstack import waiting
-from tests.local.refresh.conftest import DAG_ID, STAGING
+from tests.local.refresh.conftest import ASKS, DAG_ID, STAGING, answer
 
 pytestmark = pytest.mark.local
-
-ASKS = "approve.approve_switch"
-
-
-def answer(stack, run, option: str, reason: str) -> dict:
-    """Wait until a person is asked, answer, and return what they were asked."""
-    waiting.until(
-        lambda: stack.states(run)[ASKS] == "awaiting_input" or stack.api.run(run.dag_id, run.run_id).done,
-        what="the question",
-        timeout_s=200,
-        every_s=0.3,
-    )
-    path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{ASKS}/-1/hitlDetails"
-    asked = stack.api.request("GET", path)
-    stack.api.request("PATCH", path, {"chosen_options": [option], "params_input": {"reason": reason}})
-    return asked
 
 
 def test_a_dry_run_shows_the_plan_and_changes_nothing(stack, estate, run_to_end, since):
@@ -64,13 +47,3 @@ def test_a_no_leaves_everything_as_it_was(stack, estate):
     subjects = [announced["Subject"] for announced in estate.announcements()]
     assert "approval asked" in subjects[0]
     assert "failed" in subjects[-1]
-
-
-def test_a_yes_goes_on_to_the_switch(stack, estate):
-    before = estate.cluster(STAGING, "staging-shop")
-    run = stack.trigger(DAG_ID, {"approval": True, "old_cluster": "delete"})
-    answer(stack, run, "Approve", "")
-    run = stack.wait(run)
-    assert run.state == "success", stack.states(run)
-    assert estate.cluster(STAGING, "staging-shop")["DbClusterResourceId"] != before["DbClusterResourceId"]
-    assert stack.api.xcoms(run)[ASKS]["approved"] is True

@@ -56,40 +56,56 @@ def age(stack, account):
     return sorted(arn.split(":", 5)[5] for arn in marked)
 
 
-def test_what_a_dead_run_left_is_found_spared_while_it_may_live_and_removed(stack, estate, run_to_end, since):
+@pytest.fixture
+def others(stack, estate):
+    """Snapshots and a grant that are not ours, or look as if they were, and a serving cluster tagged as if it were expired."""
+    rds, kms = stack.aws(STAGING, "rds"), stack.aws(PRODUCTION, "kms")
+    ours = [{"Key": "aurora-ops:owner", "Value": "aurora-ops"}, {"Key": "aurora-ops:run", "Value": "dag/dead"}]
+    ours.append({"Key": "aurora-ops:expires", "Value": PAST})
+    snapshots = {"before-migration": ours, "annes": [], "refresh-staging-x-20260701t020000": []}
+    for name, tags in snapshots.items():
+        rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier=name, DBClusterIdentifier="staging-shop", Tags=tags)
+        rds.get_waiter("db_cluster_snapshot_available").wait(
+            DBClusterSnapshotIdentifier=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+    serving = estate.cluster(STAGING, "staging-shop")["DBClusterArn"]
+    rds.add_tags_to_resource(ResourceName=serving, Tags=ours)
+    key = estate.cluster(PRODUCTION, "prod-shop")["KmsKeyId"]
+    grant = kms.create_grant(
+        KeyId=key, GranteePrincipal=f"arn:aws:iam::{STAGING}:role/aurora-ops-destination", Operations=["Decrypt"],
+        Name="somebody-elses",
+    )  # fmt: skip
+    yield set(snapshots)
+    kms.revoke_grant(KeyId=key, GrantId=grant["GrantId"])
+    rds.remove_tags_from_resource(ResourceName=serving, TagKeys=[tag["Key"] for tag in ours])
+    for name in snapshots:
+        rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+
+
+def test_what_a_dead_run_left_is_found_spared_while_it_may_live_and_removed(stack, estate, run_to_end, others):
     serving = estate.cluster(STAGING, "staging-shop")
     for rule in KILLED:
         estate.fail(**rule, code="InvalidParameterValue", message="killed", times=0)
-    dead = run_to_end({"sensitive_columns": ["shop.products.name"]})
+    dead = run_to_end({"sensitive_columns": ["shop.products.name"]})  # a column that no rule masks
     assert dead.state == "failed"
+    assert stack.states(dead)["mask.prove_mask"] == "failed"
+    assert stack.states(dead)["switch.rename_live"] == "upstream_failed"
     admin_operation("faults-clear", stack.cloud)
 
     # all of it is marked
     in_source, in_target = age(stack, PRODUCTION), age(stack, STAGING)
     assert [name.rsplit("-", 1)[0] for name in in_source] == ["cluster-snapshot:rekeyed-staging-prod-shop"]
-    assert [name for name in in_target if "snapshot" not in name] == [
+    assert [name for name in in_target if "copy-staging" not in name] == [
+        "cluster-snapshot:before-migration",
+        "cluster:staging-shop",
         "cluster:staging-shop-restore",
         "db:staging-shop-restore-1",
         "db:staging-shop-restore-2",
     ]
-    assert len(in_target) == 4
+    assert len(in_target) == 6
     key = estate.cluster(PRODUCTION, "prod-shop")["KmsKeyId"]
     kms = stack.aws(PRODUCTION, "kms")
-    assert len(kms.list_grants(KeyId=key)["Grants"]) == 1
-
-    # and things that are not ours, or look as if they were
-    kms.create_grant(KeyId=key, GranteePrincipal=f"arn:aws:iam::{STAGING}:role/aurora-ops-destination",
-                     Operations=["Decrypt"], Name="somebody-elses")  # fmt: skip
-    rds = stack.aws(STAGING, "rds")
-    ours = [{"Key": "aurora-ops:owner", "Value": "aurora-ops"}, {"Key": "aurora-ops:run", "Value": "dag/dead"}]
-    ours.append({"Key": "aurora-ops:expires", "Value": PAST})
-    foreign = {"before-migration": ours, "annes": [], "refresh-staging-x-20260701t020000": []}
-    for name, tags in foreign.items():
-        rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier=name, DBClusterIdentifier="staging-shop", Tags=tags)
-        rds.get_waiter("db_cluster_snapshot_available").wait(
-            DBClusterSnapshotIdentifier=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-        )
-    rds.add_tags_to_resource(ResourceName=serving["DBClusterArn"], Tags=ours)
+    assert len(kms.list_grants(KeyId=key)["Grants"]) == 2
 
     # its lock is not over: nothing is touched
     begun = time.time()
@@ -119,7 +135,7 @@ def test_what_a_dead_run_left_is_found_spared_while_it_may_live_and_removed(stac
     assert total(reports, "failed") == 0
     assert "staging-shop-restore" not in estate.clusters(STAGING)
     assert estate.snapshots(PRODUCTION) == set()
-    assert estate.snapshots(STAGING) == set(foreign)
+    assert estate.snapshots(STAGING) == others
     assert [grant["Name"] for grant in kms.list_grants(KeyId=key)["Grants"]] == ["somebody-elses"]
     after = estate.cluster(STAGING, "staging-shop")
     assert after["DbClusterResourceId"] == serving["DbClusterResourceId"], "what serves stays, whatever its tags say"

@@ -1,0 +1,87 @@
+"""The record of a single workflow: who asked for what, how it ended and why, in one item and one announcement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from aurora_ops.core.timeline import duration
+
+_LONGEST_CAUSE = 1000
+
+
+def build(
+    *,
+    dag_id: str,
+    run_id: str,
+    environment: str,
+    moment: datetime,
+    started: datetime,
+    ended: datetime,
+    triggered_by: str,
+    conf: Mapping[str, Any],
+    states: Mapping[str, Any],
+    causes: Mapping[str, str],
+    keep_days: int,
+) -> dict[str, Any]:
+    """Put the record together.
+
+    :param dag_id: the workflow.
+    :param run_id: its run.
+    :param environment: environment of the run.
+    :param moment: logical date, or when it was to run.
+    :param started: when it began.
+    :param ended: now.
+    :param triggered_by: a user or the kind of run.
+    :param conf: parameters of the run.
+    :param states: task id to state.
+    :param causes: task id to error message.
+    :param keep_days: days until the item expires.
+    :return: an item of plain values; its keys are ``workflow#<dag id>`` and ``run#<moment>#<run id>``.
+    """
+    failed = sorted(task_id for task_id, state in states.items() if str(state) == "failed")
+    blocked = sorted(task_id for task_id, state in states.items() if str(state) == "upstream_failed")
+    step = next(iter([*failed, *blocked]), None)
+    return {
+        "pk": f"workflow#{dag_id}",
+        "sk": f"run#{moment.isoformat()}#{run_id}",
+        "schema_version": 1,
+        "run": f"{dag_id}/{run_id}",
+        "environment": environment,
+        "outcome": "failed" if step else "succeeded",
+        "failed_step": step,
+        "cause": causes.get(step, "")[:_LONGEST_CAUSE] if step else None,
+        "started_at": started.isoformat(),
+        "ended_at": ended.isoformat(),
+        "duration_s": round((ended - started).total_seconds(), 1),
+        "triggered_by": triggered_by,
+        "conf": dict(conf),
+        "steps": {task_id: str(state) for task_id, state in sorted(states.items())},
+        "expires_at": int((ended + timedelta(days=keep_days)).timestamp()),
+    }
+
+
+def subject(record: Mapping[str, Any]) -> str:
+    """Subject of the announcement: one line."""
+    workflow = record["run"].split("/", 1)[0]
+    at = f" at {record['failed_step']}" if record["failed_step"] else f" in {record['duration_s']:.0f} s"
+    return f"{workflow} {record['environment']} {record['outcome']}{at}"
+
+
+def text(record: Mapping[str, Any]) -> str:
+    """Body of the announcement: what was asked, what happened, how long it took."""
+    rows = [
+        ("What happened", record["cause"]),
+        ("Duration", duration(record["duration_s"])),
+        ("Asked by", record["triggered_by"]),
+        ("Asked for", json.dumps(record["conf"], sort_keys=True, default=str)),
+        ("Run", record["run"]),
+    ]
+    return "\n".join([f"{subject(record)}.", "", *(f"{name}: {value}" for name, value in rows if value)]) + "\n"
+
+
+def attributes(record: Mapping[str, Any]) -> dict[str, str]:
+    """Message attributes, for filter policies of subscriptions."""
+    return {"environment": str(record["environment"]), "outcome": str(record["outcome"])}

@@ -1,0 +1,77 @@
+"""What tests of single workflows do: run one to its end, and see one refused before anything is changed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from devstack.errors import ApiError
+from localcloud.client import admin_operation
+from tests.local.refresh.conftest import SHARED, Estate
+
+
+class Workflows:
+    """Runs workflows in the real Airflow.
+
+    :param stack: the running stack.
+    """
+
+    def __init__(self, stack: Any) -> None:
+        self.stack = stack
+        self.estate = Estate(stack)
+
+    def run(self, dag_id: str, **conf: Any) -> Any:
+        """Run a workflow for staging, which must succeed."""
+        run = self.stack.wait(self.stack.trigger(dag_id, {"environment": "staging", **conf}))
+        assert run.state == "success", (self.stack.states(run), self._causes(run))
+        return run
+
+    def fails(self, dag_id: str, **conf: Any) -> str:
+        """Run a workflow that must fail after its check, and say why."""
+        run = self.stack.wait(self.stack.trigger(dag_id, {"environment": "staging", **conf}))
+        assert run.state == "failed", self.stack.states(run)
+        assert self.stack.states(run)["check"] == "success", self._causes(run)
+        return "\n".join(self._causes(run).values())
+
+    def refused(self, dag_id: str, **conf: Any) -> str:
+        """See that a workflow is refused, by its form or its check, with no call that changes anything; return what was said."""
+        began = time.time()
+        try:
+            run = self.stack.trigger(dag_id, {"environment": "staging", **conf})
+        except ApiError as error:
+            said = str(error)
+        else:
+            run = self.stack.wait(run)
+            assert run.state == "failed", self.stack.states(run)
+            assert self.stack.states(run)["check"] == "failed"
+            said = self._causes(run)["check"]
+        assert self.mutations(began) == []
+        return said
+
+    def result(self, run: Any, task_id: str) -> Any:
+        """Return what a task returned."""
+        return self.stack.api.xcoms(run)[task_id]
+
+    def record(self, run: Any) -> dict[str, Any]:
+        """Read the record of a run."""
+        return self.estate.record(run)
+
+    def mutations(self, since: float) -> list[str]:
+        """Name the calls that may have changed something, those that record a run aside."""
+        home = [call for call in self.estate.mutations(since) if call["account"] != SHARED]
+        return [call["action"] for call in home]
+
+    def _causes(self, run: Any) -> dict[str, str]:
+        return {name: value for name, key, value in self.stack.api.all_xcoms(run) if key == "error"}
+
+
+@pytest.fixture
+def workflows(stack):
+    """Single workflows, with no fault rules and an empty inbox."""
+    found = Workflows(stack)
+    admin_operation("faults-clear", stack.cloud)
+    found.estate.announcements()
+    yield found
+    admin_operation("faults-clear", stack.cloud)
