@@ -132,6 +132,32 @@ class LocalEksBackend(EKSBackend):
         cluster.status, cluster.until = "DELETING", Clock.after(DELETE)
         return cluster
 
+    def tag_resource(self, resource_arn: str, tags: dict[str, str]) -> None:
+        """Tag a cluster or node group."""
+        self._tags(resource_arn).update(tags)
+
+    def untag_resource(self, resource_arn: str, tag_keys: list[str]) -> None:
+        """Take tags off a cluster or node group."""
+        tags = self._tags(resource_arn)
+        for key in [tag_keys] if isinstance(tag_keys, str) else tag_keys:
+            tags.pop(key, None)
+
+    def list_tags_for_resource(self, resource_arn: str) -> dict[str, str]:
+        """List the tags of a cluster or node group."""
+        return self._tags(resource_arn)
+
+    def _tags(self, arn: str) -> dict[str, str]:
+        self.settle()
+        found: list[Any] = [
+            *self.clusters.values(),
+            *(group for one in self.clusters.values() for group in one.nodegroups.values()),
+        ]
+        for resource in found:
+            if resource.arn == arn:
+                tags: dict[str, str] = resource.tags
+                return tags
+        raise ResourceNotFoundException(message="Resource was not found")
+
     # ---- access entries --------------------------------------------------------------------------------------------
 
     def create_access_entry(

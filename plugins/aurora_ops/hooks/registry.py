@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from aurora_ops.hooks.base import AwsHook
+from aurora_ops.hooks.eks import EksHook
+from aurora_ops.hooks.kubernetes import KubernetesHook
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.secrets import SecretsHook
 
-HOOKS: dict[str, type[AwsHook]] = {hook.service: hook for hook in (RdsHook, SecretsHook)}
+HOOKS: dict[str, type[AwsHook]] = {hook.service: hook for hook in (RdsHook, SecretsHook, EksHook, KubernetesHook)}
