@@ -6,7 +6,8 @@ that exists for the run only; the tables of a database are read in one transacti
 replaced once the new one is whole, with check sums. The node group gets a node if it has none, and its former size
 afterwards.
 
-**When.** By hand, before something that may spoil tables, or to keep tables over a refresh without the S3 bucket.
+**When.** By hand, from the trigger form in Airflow, before something that may spoil tables, or to keep tables over a
+refresh without the S3 bucket.
 
 **Safe to run again?** Yes. A cleared task adopts its job; a new run replaces the dump.
 

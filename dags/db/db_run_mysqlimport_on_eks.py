@@ -4,7 +4,8 @@ Load dumped tables into an Aurora cluster from a file system, by a job on EKS.
 What db_run_mysqldump_on_eks has left: each table comes back as it was dumped, in place of the one of its name. Check sums
 are compared before anything is loaded. The cluster must be on the allow-list and tagged `refresh=true`.
 
-**When.** By hand, after something has spoiled the tables, or after a refresh that was to keep them.
+**When.** By hand, from the trigger form in Airflow, after something has spoiled the tables, or after a refresh that was to
+keep them.
 
 **Safe to run again?** Yes. A cleared task adopts its job; a new run loads the same rows again.
 

@@ -5,7 +5,7 @@ Create makes storage class, volume and claim, and waits until the claim is bound
 volume is made for the new one, the claim is made anew, and the former volume goes last. Delete waits until claim and
 volumes are gone. Files stay in either case.
 
-**When.** By hand, after files were restored under a new directory.
+**When.** By hand, from the trigger form in Airflow, after files were restored under a new directory.
 
 **Safe to run again?** Yes. What is right is left as it is. Only objects labelled `app.kubernetes.io/managed-by=aurora-ops`
 are replaced or deleted, only claims of `eks.claims`, and none that running pods use.

@@ -5,7 +5,7 @@ The node group is the named one, or the only one whose labels and taints let the
 not its Auto Scaling group's, so nothing drifts; the nodes are waited for until they take pods. The size from before is
 noted on a tag, and `restore` goes back to it.
 
-**When.** By hand, before work that needs nodes, and `restore` after it.
+**When.** By hand, from the trigger form in Airflow, before work that needs nodes, and `restore` after it.
 
 **Safe to run again?** Yes. Enough nodes are left as they are; fewer only where that is asked for; a size without a note is
 not changed.

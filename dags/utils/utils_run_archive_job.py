@@ -5,7 +5,7 @@ Archive databases and files of an environment, by a job on EKS whose command the
 environment, and its login in a file. Each run has a folder of its own below `eks.archive.url`. For S3 the job's service
 account needs a role (IRSA or Pod Identity).
 
-**When.** By hand, before a cluster is deleted for good.
+**When.** By hand, from the trigger form in Airflow, before a cluster is deleted for good.
 
 **Safe to run again?** Yes. A cleared task adopts its job; a new run archives into another folder.
 

@@ -21,6 +21,7 @@ OPTIONAL = {
     "MetricsNamespace": "SendMetrics",
     "ReportBucket": "SeeReportBucket WriteReports",
     "EndpointParameter": "PublishEndpoint",
+    "EksCluster": "ReadEksCluster ScaleNodegroups",
 }
 
 
@@ -175,6 +176,7 @@ def _defaults(example: Environment) -> dict[str, str]:
         "UserSecretPrefix": (secrets[0].rpartition("/")[0] + "/") if secrets else f"{example.environment}/",
         "KeepBucket": database.keep_bucket or "",
         "EndpointParameter": (target.endpoint_parameter or "").lstrip("/"),
+        "EksCluster": example.eks.cluster if example.eks else "",
     }
 
 

@@ -23,7 +23,7 @@ TIMEOUT_S, POLL_S = 60.0, 0.1
 # The same as in include/templates/kubernetes-access.yaml, for the namespace above; a test compares them.
 CLUSTER_RULES: list[dict[str, Any]] = [
     {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
-    {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get", "create", "delete"]},
+    {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get", "list", "create", "delete"]},
     {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get", "create", "delete"]},
 ]
 NAMESPACE_RULES: list[dict[str, Any]] = [

@@ -136,9 +136,9 @@ class CreateJobSecretOperator(KubernetesOperator):
 
 
 class DeleteJobSecretOperator(KubernetesOperator):
-    """Delete the secret of a run's job; gone already is fine.
+    """Delete the secret of a run's job; gone already is fine, and so is a run whose check refused it, which has made none.
 
-    :param name: name of the secret (templated).
+    :param name: name of the secret; ``None`` is nothing to do (templated).
     :return: ``{"deleted"}``.
     :raises SafetyError: somebody else made it.
     """
@@ -146,12 +146,14 @@ class DeleteJobSecretOperator(KubernetesOperator):
     permissions: ClassVar[tuple[str, ...]] = ("eks:DescribeCluster",)
     template_fields: Sequence[str] = (*KubernetesOperator.template_fields, "name")
 
-    def __init__(self, *, name: str, **kwargs: Any) -> None:
+    def __init__(self, *, name: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.name = name
 
     def take_pass(self, context: Context) -> Result:
         """Look; delete."""
+        if self.name is None:
+            return {"deleted": False}
         found = self.api.find(k8s.SECRETS, self.name, self.namespace)
         if found is None:
             return {"deleted": False}

@@ -222,7 +222,8 @@ class ScaleNodegroupOperator(NodegroupOperator):
 class RestoreNodegroupSizeOperator(NodegroupOperator):
     """Give node groups the size that they had before a run scaled them, and take the note of it off.
 
-    Node groups without a note are left alone, so running it again is harmless. Nodes are not waited for: EKS drains those that go.
+    Node groups without a note are left alone, so running it again is harmless, also after a check that refused the run and named
+    none. Nodes are not waited for: EKS drains those that go.
 
     :param run_key: the run whose notes count, as ``refresh_plan.run_key`` writes it; ``None``: any run's (templated).
     :param nodegroup: only this one; ``None``: all that may be scaled (templated).
@@ -245,7 +246,7 @@ class RestoreNodegroupSizeOperator(NodegroupOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Look at each; change, wait for EKS, forget."""
-        names = [self.nodegroup] if self.nodegroup else self.allowed_nodegroups
+        names = [self.nodegroup] if self.nodegroup else self.allowed_nodegroups or []
         return self.restore_pass(names, self.run_key, context)
 
 
