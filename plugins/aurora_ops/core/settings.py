@@ -247,7 +247,7 @@ class Archive(Section):
         description="command and arguments; finds LOGIN_FILE, ARCHIVE_URL, DATABASES, FILES in its environment",
     )
     image: Annotated[str, AfterValidator(_pinned)] | None = Field(None, description="default: eks.image")
-    url: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|/)(/[\w.=-]+)*$")] = Field(
+    url: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*|(/[\w.=-]+)+)$")] = Field(
         description="where archives go, such as s3://bucket/prefix; each run has a folder of its own below it"
     )
     databases: list[Folder] = Field(min_length=1, description="databases that it archives")
