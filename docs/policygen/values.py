@@ -58,7 +58,7 @@ def of_environment(settings: Environment, place: str) -> Values:
         "UserSecrets": [f"{user.secret}-??????" for user in settings.database.users],
         "KeepBucket": _given(settings.database.keep_bucket),
         "EndpointParameter": _given(target.endpoint_parameter and target.endpoint_parameter.lstrip("/")),
-        "EksCluster": _given(settings.eks and settings.eks.cluster),
+        "EksCluster": [settings.eks.cluster] if settings.eks else [],
         "Nodegroups": list(settings.eks.nodegroups) if settings.eks else [],
         "RunsTable": [orchestrator.runs_table],
         "Topic": _given(orchestrator.topic_arn),

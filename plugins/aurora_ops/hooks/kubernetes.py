@@ -1,7 +1,7 @@
 """The Kubernetes API of an EKS cluster, reached with the role of an AWS connection.
 
 Plain HTTPS with urllib3, which botocore has brought along: importing the official client takes a task 0.6 to 2.5 s of CPU, and
-what is needed of it is five verbs on seven kinds (``docs/adr``, jobs in passes).
+what is needed of it is five verbs on seven kinds (``docs/adr/0020``).
 """
 
 from __future__ import annotations

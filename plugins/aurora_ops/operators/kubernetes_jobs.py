@@ -1,6 +1,6 @@
 """Jobs on EKS: a container that does one thing, with a login it finds in a file, its log here, and nothing left behind.
 
-The Kubernetes provider's ``KubernetesJobOperator`` is not used (``docs/adr``, jobs in passes): a second try makes a second job, the
+The Kubernetes provider's ``KubernetesJobOperator`` is not used (``docs/adr/0020``): a second try makes a second job, the
 whole job with its environment goes into an XCom, it waits without bound, in the worker until the pod runs, and its trigger needs a
 kubeconfig with an exec plug-in on the triggerer.
 """
