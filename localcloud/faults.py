@@ -33,6 +33,11 @@ PATTERN = re.compile(r"[*?\[]")
 # What AWS answers when it throttles, by service: code, message, HTTP status.
 _RATE = "Rate exceeded"
 THROTTLES: dict[str, tuple[str, str, int]] = {
+    "kubernetes": (
+        "TooManyRequests",
+        "the server has received too many requests and has asked us to try again later",
+        429,
+    ),
     "rds": ("Throttling", _RATE, 400),
     "sts": ("Throttling", _RATE, 400),
     "iam": ("Throttling", _RATE, 400),
@@ -73,7 +78,12 @@ ENDS = {
     "rds": TERMINAL,
     "efs": frozenset({"error", "ERROR", "PAUSED", "PAUSING"}),
     "backup": frozenset({"FAILED", "ABORTED", "PARTIAL", "EXPIRED"}),
+    "eks": frozenset({"CREATE_FAILED", "DEGRADED", "FAILED"}),
 }
+
+
+# Localcloud's own name for calls of a cluster's Kubernetes API, and what their operations begin with.
+KUBERNETES, KUBERNETES_ACTION = "kubernetes", re.compile(r"(Get|List|Create|Replace|Patch|Delete)[A-Z]\w+")
 
 
 class RuleError(ValueError):
@@ -212,6 +222,10 @@ def _check(rule: Rule) -> None:
     if rule.status and not 400 <= rule.status <= 599:
         raise RuleError(f"status={rule.status} is not an HTTP error: 400 to 599 (a resource's status is `becomes`)")
     if PATTERN.search(rule.service):
+        return
+    if rule.service == KUBERNETES:
+        if not PATTERN.search(rule.action) and not KUBERNETES_ACTION.fullmatch(rule.action):
+            raise RuleError(f"action={rule.action!r} is no verb and kind, such as CreateJob, ListPods or GetPodLog")
         return
     if rule.service not in _services():
         raise RuleError(f"service={rule.service!r} is not boto3's name of a service, nor a pattern with * ? [")

@@ -15,7 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from localcloud import accounts, backdate, efs, faults, rds
+from localcloud import accounts, backdate, efs, eks, faults, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
 from localcloud.iam.access import Access
@@ -59,7 +59,7 @@ def clear_state(config: CloudConfig) -> None:
         path = config.home / "mariadb" / folder
         if path.exists():
             shutil.rmtree(path)
-    for name in ("efs", "backup", "state"):
+    for name in ("efs", "backup", "kube", "state"):
         shutil.rmtree(config.home / name, ignore_errors=True)
     config.calls_file.unlink(missing_ok=True)
     config.seeded_file.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         kms=key_rules,
         secrets=secretsmanager.RdsMasterSecrets(key_rules),
     )
-    for extension in (iam, sts, kms, secretsmanager, rds, backdate, efs, functions):
+    for extension in (iam, sts, kms, secretsmanager, rds, backdate, efs, functions, eks):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)
     cloud.on_admin("iam-enforce", access.switch)

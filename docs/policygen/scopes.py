@@ -284,6 +284,16 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ("ssm:GetParameter", "ssm:PutParameter"),
             (f"arn:${{Partition}}:ssm:{OWN}:parameter/${{EndpointParameter}}",),
         ),
+        Scope(
+            "ReadEksCluster",
+            ("eks:DescribeCluster", "eks:ListNodegroups"),
+            (f"arn:${{Partition}}:eks:{OWN}:cluster/${{EksCluster}}",),
+        ),
+        Scope(
+            "ScaleNodegroups",
+            ("eks:DescribeNodegroup", "eks:UpdateNodegroupConfig", "eks:TagResource", "eks:UntagResource"),
+            (f"arn:${{Partition}}:eks:{OWN}:nodegroup/${{EksCluster}}/${{Nodegroups}}/*",),
+        ),
     ),
 }
 

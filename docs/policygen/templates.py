@@ -29,6 +29,7 @@ OPTIONAL = {
     "ReplicationRole": "PassReplicationRole",
     "FilesKey": "UseKeysThroughEfs",
     "FilesParameters": "PublishFiles",
+    "EksCluster": "ReadEksCluster ScaleNodegroups",
 }
 
 
@@ -201,6 +202,7 @@ def _defaults(example: Environment) -> dict[str, str]:
         "UserSecretPrefix": (secrets[0].rpartition("/")[0] + "/") if secrets else f"{example.environment}/",
         "KeepBucket": database.keep_bucket or "",
         "EndpointParameter": (target.endpoint_parameter or "").lstrip("/"),
+        "EksCluster": example.eks.cluster if example.eks else "",
     }
 
 

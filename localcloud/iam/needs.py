@@ -194,6 +194,16 @@ def _cloudwatch(call: Call, _facts: Facts) -> Iterator[Need]:
     yield Need(f"cloudwatch:{call.action}", ANY, context)
 
 
+def _eks(call: Call, _facts: Facts) -> Iterator[Need]:
+    cluster, group = call.text("name") or call.text("clusterName"), call.text("nodegroupName")
+    if not cluster:
+        yield Need(f"eks:{call.action}")
+        return
+    # The end of a node group's ARN is random; policies leave it open.
+    resource = f"nodegroup/{cluster}/{group}/00000000" if group else f"cluster/{cluster}"
+    yield Need(f"eks:{call.action}", call.arn("eks", resource))
+
+
 RULES: dict[str, Any] = {
     "rds": rds_needs.needs,
     "kms": _kms,
@@ -209,4 +219,5 @@ RULES: dict[str, Any] = {
     "efs": efs_needs.efs,
     "backup": efs_needs.backup,
     "lambda": efs_needs.functions,
+    "eks": _eks,
 }

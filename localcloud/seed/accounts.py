@@ -20,6 +20,7 @@ from localcloud.names import (
     SHARED,
     STAGING,
 )
+from localcloud.seed.apps import seed_apps
 from localcloud.seed.clusters import seed_production_cluster, seed_staging_cluster
 from localcloud.seed.files import PRODUCTION_FILES, STAGING_FILES, seed_production_files, seed_staging_files
 
@@ -50,8 +51,8 @@ def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
     if config.iam_policies is not None:
         attach_policies(config, config.iam_policies)
         say(f"accounts: identity policies of {config.iam_policies}")
-    with ThreadPoolExecutor(3, thread_name_prefix="seed") as pool:
-        for part in [pool.submit(part, config, say) for part in (_shared, _production, _staging)]:
+    with ThreadPoolExecutor(4, thread_name_prefix="seed") as pool:
+        for part in [pool.submit(part, config, say) for part in (_shared, _production, _staging, _apps)]:
             part.result()
     config.seeded_file.touch()
 
@@ -158,6 +159,12 @@ def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
         Value=endpoint,
         Description="where the applications of staging find the shop database",
     )
+
+
+def _apps(config: CloudConfig, say: Callable[[str], None]) -> None:
+    """Beside the rest of staging, since a cluster takes its time."""
+    _, subnets = _network(config, STAGING, "staging-apps", "10.3")
+    seed_apps(config, subnets, say)
 
 
 def _bucket(config: CloudConfig, account: str, name: str) -> None:

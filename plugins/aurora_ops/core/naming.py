@@ -77,6 +77,16 @@ def snapshot(source: str, environment: str, moment: datetime, purpose: str = "re
     return fit(f"{purpose}-{environment}-{source}", f"-{stamp(moment)}")
 
 
+def job(purpose: str, environment: str, moment: datetime) -> str:
+    """Name a Kubernetes job and its secret: at most 63 lower-case letters, digits and hyphens.
+
+    :param purpose: such as ``mysqldump``.
+    :param environment: environment that it is for.
+    :param moment: the run's logical date, or the time it was to run after.
+    """
+    return fit(f"{purpose}-{environment}", f"-{stamp(moment)}")
+
+
 def is_snapshot_of_a_run(name: str) -> bool:
     """Tell whether a name is one that ``snapshot`` makes: tags alone may have been copied from a cluster."""
     return _OF_A_RUN.fullmatch(name) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -43,6 +44,17 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _pinned(value: str) -> str:
+    name = value.rpartition("/")[2]
+    pinned = re.fullmatch(r"[\w.-]+(:(?!latest$)[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})", name)
+    if pinned is None or value != value.strip():
+        raise ValueError("write an image with a version other than latest, or a digest, such as registry/tools:1.4")
+    return value
+
+
+KubernetesName = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="name in Kubernetes")
+]
 Identifier = Annotated[
     str,
     Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9-]*$", description="RDS identifier, lower case"),
@@ -270,6 +282,72 @@ class Files(Section):
     )
 
 
+class Toleration(Section):
+    """A taint of nodes that pods bear."""
+
+    key: str = Field(min_length=1, description="key of the taint")
+    operator: Literal["Equal", "Exists"] = Field("Equal", description="Exists bears any value")
+    value: str | None = Field(None, description="value of the taint")
+    effect: Literal["NoSchedule", "NoExecute", "PreferNoSchedule"] | None = Field(
+        None, description="effect of the taint; none: any"
+    )
+
+
+class Archive(Section):
+    """What utils_run_archive_job runs."""
+
+    command: list[str] = Field(
+        min_length=1,
+        description="command and arguments; finds LOGIN_FILE, ARCHIVE_URL, DATABASES, FILES in its environment",
+    )
+    image: Annotated[str, AfterValidator(_pinned)] | None = Field(None, description="default: eks.image")
+    url: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*|(/[\w.=-]+)+)$")] = Field(
+        description="where archives go, such as s3://bucket/prefix; each run has a folder of its own below it"
+    )
+    databases: list[Folder] = Field(min_length=1, description="databases that it archives")
+    files_claim: KubernetesName | None = Field(None, description="claim whose files it archives too, mounted at /files")
+    deadline_h: float = Field(6, gt=0, le=24, description="hours after which it is ended")
+
+
+class Eks(Section):
+    """Where jobs run beside the database."""
+
+    cluster: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")] = Field(
+        description="EKS cluster of the target's account"
+    )
+    namespace: KubernetesName = Field(description="namespace of jobs and claims; it exists")
+    image: Annotated[str, AfterValidator(_pinned)] = Field(
+        description="image with mysqldump, mysql, gzip, sha256sum and sh, by version or digest, never latest"
+    )
+    nodegroups: list[Annotated[str, Field(min_length=1, max_length=63)]] = Field(
+        min_length=1, description="managed node groups that may be scaled"
+    )
+    nodes: int = Field(1, ge=1, le=100, description="nodes that jobs need")
+    node_selector: dict[str, str] = Field(default_factory=dict, description="labels of the nodes for jobs")
+    tolerations: list[Toleration] = Field(default_factory=list, description="taints of the nodes for jobs")
+    service_account: KubernetesName | None = Field(
+        None, description="service account of jobs, for a role of AWS; none: the namespace's own"
+    )
+    claim: KubernetesName = Field(description="claim (PersistentVolumeClaim) that holds dumps")
+    dump_path: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)*$")] = Field(
+        "aurora-ops/dumps", description="folder for dumps in it"
+    )
+    claims: list[KubernetesName] = Field(
+        default_factory=list, description="claims of the namespace that eks_manage_storage may make, replace and delete"
+    )
+    storage_class: KubernetesName = Field("efs", description="storage class of the claims")
+    cpu: Annotated[str, Field(pattern=r"^\d+(\.\d+)?m?$")] = Field("500m", description="CPU a job asks for")
+    memory: Annotated[str, Field(pattern=r"^\d+(Mi|Gi)$")] = Field("1Gi", description="memory a job has")
+    run_as: Annotated[str, Field(pattern=r"^[1-9]\d{0,9}:[1-9]\d{0,9}$")] = Field(
+        "1000:1000", description="user and group id of a job's process; dumps are theirs"
+    )
+    deadline_h: float = Field(2, gt=0, le=24, description="hours after which a job is ended")
+    tls_ca: str | None = Field(
+        None, description="file in the image that the database's certificate is checked against; none: unchecked"
+    )
+    archive: Archive | None = None
+
+
 class Orchestrator(Section):
     """Where runs are recorded and announced."""
 
@@ -346,6 +424,7 @@ class Environment(Section):
     orchestrator: Orchestrator
     safety: Safety
     approval: Approval = Approval()
+    eks: Eks | None = None
 
     @model_validator(mode="after")
     def _lease_outlasts_approval(self) -> Environment:

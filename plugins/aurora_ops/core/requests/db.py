@@ -10,6 +10,8 @@ from pydantic import Field
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
 from aurora_ops.core.requests.base import Place, Request
+from aurora_ops.core.requests.eks import RunMysqldumpOnEks as RunMysqldumpOnEks
+from aurora_ops.core.requests.eks import RunMysqlimportOnEks as RunMysqlimportOnEks
 from aurora_ops.core.settings import Environment, Identifier
 
 ClusterName = Annotated[

@@ -1,0 +1,37 @@
+"""
+Have a claim of the applications at a directory of an EFS file system, or delete it.
+
+Create makes storage class, volume and claim, and waits until the claim is bound; where the claim shows another directory, a
+volume is made for the new one, the claim is made anew, and the former volume goes last. Delete waits until claim and
+volumes are gone. Files stay in either case.
+
+**When.** By hand, from the trigger form in Airflow, after files were restored under a new directory.
+
+**Safe to run again?** Yes. What is right is left as it is. Only objects labelled `app.kubernetes.io/managed-by=aurora-ops`
+are replaced or deleted, only claims of `eks.claims`, and none that running pods use.
+
+**Triage.** `check` red: field, value and what is allowed are named. `is used by`: scale those applications to 0, run this,
+scale them up. `is not labelled`: somebody else made it; the message has the command that hands it over.
+"""
+
+from __future__ import annotations
+
+from aurora_ops.dagkit.workflows import Job, workflow
+from aurora_ops.operators.kubernetes_storage import ManageStorageOperator
+
+
+@workflow(__doc__)
+def eks_manage_storage(job: Job) -> None:
+    """Place its task."""
+    ManageStorageOperator(
+        task_id="manage_storage",
+        action=job["action"],
+        cluster_name=job["eks_cluster"],
+        namespace=job["namespace"],
+        claim_name=job["claim"],
+        storage_class_name=job["storage_class"],
+        file_system_id=job["file_system_id"],
+        path=job["path"],
+        access_point_id=job["access_point_id"],
+        **job.at("target"),
+    )

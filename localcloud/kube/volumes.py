@@ -1,0 +1,169 @@
+"""Persistent volumes: which claim is bound to which volume, when either may go, and where its files really are."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from moto.efs.models import efs_backends
+
+from localcloud.eks.models import Clock
+from localcloud.kube.kinds import KINDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localcloud.kube.objects import Object, Objects
+
+BIND = 0.5
+EFS_DRIVER = "efs.csi.aws.com"
+VOLUME, CLAIM = KINDS["", "persistentvolumes"], KINDS["", "persistentvolumeclaims"]
+RUNNING = {"Pending", "Running"}
+
+
+class MountError(Exception):
+    """A volume cannot be mounted; the message is the kubelet's."""
+
+
+def settle(objects: Objects) -> bool:
+    """Bind what belongs together, and remove what was deleted and is no longer held.
+
+    :return: whether something is still to happen.
+    """
+    waiting = False
+    for claim in objects.all(CLAIM.plural):
+        if claim["metadata"].get("deletionTimestamp"):
+            waiting = not _let_claim_go(objects, claim) or waiting
+        elif claim["status"]["phase"] == "Pending":
+            waiting = _bind(objects, claim) or waiting
+    for volume in objects.all(VOLUME.plural):
+        if volume["metadata"].get("deletionTimestamp"):
+            if volume["status"]["phase"] == "Bound":
+                waiting = True
+            else:
+                objects.drop(VOLUME.plural, volume)
+    return waiting
+
+
+def _bind(objects: Objects, claim: Object) -> bool:
+    """Bind a claim when its time has come; whether it can be bound and is not yet."""
+    volume = _volume_for(objects, claim)
+    if volume is None:
+        return False
+    meta = claim["metadata"]
+    if time.time() < objects.born[meta["uid"]] + BIND * Clock.wait_s:
+        return True
+    reference = {
+        "kind": "PersistentVolumeClaim",
+        "apiVersion": "v1",
+        **{k: meta[k] for k in ("namespace", "name", "uid")},
+    }
+    volume["spec"]["claimRef"] = reference
+    volume["status"] = {"phase": "Bound"}
+    claim["spec"]["volumeName"] = volume["metadata"]["name"]
+    claim["status"] = {
+        "phase": "Bound",
+        "accessModes": volume["spec"]["accessModes"],
+        "capacity": volume["spec"]["capacity"],
+    }
+    objects.touch(VOLUME, volume)
+    objects.touch(CLAIM, claim)
+    return False
+
+
+def _volume_for(objects: Objects, claim: Object) -> Object | None:
+    wanted = claim["spec"].get("volumeName")
+    for volume in objects.all(VOLUME.plural):
+        name, spec = volume["metadata"]["name"], volume["spec"]
+        if (wanted and name != wanted) or volume["status"]["phase"] != "Available":
+            continue
+        if volume["metadata"].get("deletionTimestamp") or not _is_for(spec.get("claimRef"), claim):
+            continue
+        same_class = (spec.get("storageClassName") or "") == (claim["spec"].get("storageClassName") or "")
+        if same_class and set(claim["spec"]["accessModes"]) <= set(spec["accessModes"]):
+            return volume
+    return None
+
+
+def _is_for(reference: Object | None, claim: Object) -> bool:
+    meta = claim["metadata"]
+    if not reference:
+        return True
+    same = (reference.get("namespace"), reference.get("name")) == (meta["namespace"], meta["name"])
+    return same and reference.get("uid") in (None, meta["uid"])
+
+
+def users_of(objects: Objects, claim: Object) -> list[str]:
+    """Names of pods that use a claim and have not ended."""
+    meta = claim["metadata"]
+    return [
+        pod["metadata"]["name"]
+        for pod in objects.all("pods", meta["namespace"])
+        if pod["status"]["phase"] in RUNNING
+        and any(
+            (volume.get("persistentVolumeClaim") or {}).get("claimName") == meta["name"]
+            for volume in pod["spec"].get("volumes") or ()
+        )
+    ]
+
+
+def _let_claim_go(objects: Objects, claim: Object) -> bool:
+    if users_of(objects, claim):
+        return False
+    objects.drop(CLAIM.plural, claim)
+    volume = objects.find(VOLUME.plural, "", str(claim["spec"].get("volumeName")))
+    if volume is not None and (volume["spec"].get("claimRef") or {}).get("uid") == claim["metadata"]["uid"]:
+        if volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
+            objects.drop(VOLUME.plural, volume)
+        else:
+            volume["status"] = {"phase": "Released"}
+            objects.touch(VOLUME, volume)
+    return True
+
+
+def directory_of_claim(home: Path, objects: Objects, namespace: str, claim_name: str) -> Path:
+    """Real directory behind a bound claim.
+
+    :raises MountError: it is not bound, or what is behind it cannot be mounted.
+    """
+    claim = objects.find(CLAIM.plural, namespace, claim_name)
+    if claim is None:
+        raise MountError(f'persistentvolumeclaim "{claim_name}" not found')
+    volume = objects.find(VOLUME.plural, "", str(claim["spec"].get("volumeName")))
+    if claim["status"]["phase"] != "Bound" or volume is None:
+        raise MountError(f'pod has unbound immediate PersistentVolumeClaims: "{claim_name}"')
+    csi = volume["spec"].get("csi") or {}
+    if csi.get("driver") != EFS_DRIVER:
+        raise MountError(f"driver name {csi.get('driver')} not found in the list of registered CSI drivers")
+    return directory_of_handle(home, objects.account, objects.region, str(csi["volumeHandle"]))
+
+
+def directory_of_handle(home: Path, account: str, region: str, handle: str) -> Path:
+    """Real directory of ``fs-id[:path][::access-point-id]``, as mount.efs would find it.
+
+    :raises MountError: no such file system, access point or directory.
+    """
+    place, _, point_id = handle.partition("::")
+    file_system_id, _, path = place.partition(":")
+    efs = efs_backends[account][region]
+    if file_system_id not in efs.file_systems_by_id:
+        raise MountError(f'Failed to resolve "{file_system_id}.efs.{region}.amazonaws.com"')
+    root = file_system_directory(home, file_system_id)
+    if point_id:
+        point = efs.access_points.get(point_id)
+        if point is None:
+            raise MountError(f"mount.nfs4: access denied by server: no access point {point_id}")
+        root /= point.root_directory["Path"].lstrip("/")
+        root.mkdir(parents=True, exist_ok=True)  # EFS makes it with CreationInfo
+    found = root / path.strip("/")
+    if not found.is_dir() or not found.resolve().is_relative_to(root.resolve()):
+        raise MountError(f"mount.nfs4: mounting {file_system_id}:{path} failed, reason given by server: No such file or "
+                         "directory")  # fmt: skip
+    return found
+
+
+def file_system_directory(home: Path, file_system_id: str) -> Path:
+    """Root directory of a file system on this machine."""
+    root = home / "efs" / file_system_id
+    root.mkdir(parents=True, exist_ok=True)
+    return root

@@ -1,0 +1,95 @@
+"""Where the applications of staging run: an EKS cluster with a node group for jobs, a namespace, and what Airflow may do there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from localcloud.client import admin_client, admin_operation
+from localcloud.names import STAGING, role_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from localcloud.config import CloudConfig
+
+EKS_CLUSTER, NAMESPACE, NODEGROUP = "staging-apps", "staging", "jobs"
+GROUP = "aurora-ops"
+LABELS = {"workload": "jobs"}
+TAINT = {"key": "workload", "value": "jobs", "effect": "NO_SCHEDULE"}
+RBAC, RBAC_V1 = "rbac.authorization.k8s.io", "rbac.authorization.k8s.io/v1"
+TIMEOUT_S, POLL_S = 60.0, 0.1
+# The same as in include/templates/kubernetes-access.yaml, for the namespace above; a test compares them.
+CLUSTER_RULES: list[dict[str, Any]] = [
+    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
+    {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get", "list", "create", "delete"]},
+    {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get", "create", "delete"]},
+]
+NAMESPACE_RULES: list[dict[str, Any]] = [
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create", "delete"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "delete"]},
+    {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "create", "delete"]},
+]
+
+
+def seed_apps(config: CloudConfig, subnets: list[str], say: Callable[[str], None]) -> None:
+    """Make the cluster; what is there already stays as it is."""
+    eks = admin_client(STAGING, "eks", config)
+    node_role = f"arn:aws:iam::{STAGING}:role/{EKS_CLUSTER}-node"
+    if EKS_CLUSTER not in eks.list_clusters()["clusters"]:
+        eks.create_cluster(name=EKS_CLUSTER, roleArn=node_role, resourcesVpcConfig={"subnetIds": subnets})
+    _until(lambda: eks.describe_cluster(name=EKS_CLUSTER)["cluster"]["status"] == "ACTIVE")
+    if NODEGROUP not in eks.list_nodegroups(clusterName=EKS_CLUSTER)["nodegroups"]:
+        eks.create_nodegroup(
+            clusterName=EKS_CLUSTER,
+            nodegroupName=NODEGROUP,
+            subnets=subnets,
+            nodeRole=node_role,
+            scalingConfig={"minSize": 0, "maxSize": 3, "desiredSize": 1},
+            labels=LABELS,
+            taints=[TAINT],
+        )
+    principal = role_arn(STAGING)
+    if principal not in eks.list_access_entries(clusterName=EKS_CLUSTER)["accessEntries"]:
+        eks.create_access_entry(clusterName=EKS_CLUSTER, principalArn=principal, kubernetesGroups=[GROUP])
+    admin_operation(
+        "kube-apply", config, account=STAGING, region=config.region, cluster=EKS_CLUSTER, objects=access_of(NAMESPACE)
+    )
+    say(f"staging: EKS cluster {EKS_CLUSTER}, node group {NODEGROUP}, namespace {NAMESPACE}")
+
+
+def access_of(namespace: str) -> list[dict[str, Any]]:
+    """Write the manifests of a namespace and of roles that let the group in."""
+    name = {"name": GROUP}
+    subjects = [{"kind": "Group", "name": GROUP, "apiGroup": RBAC}]
+    inside = {**name, "namespace": namespace}
+    return [
+        {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": namespace}},
+        {"kind": "ClusterRole", "apiVersion": RBAC_V1, "metadata": name, "rules": CLUSTER_RULES},
+        {
+            "kind": "ClusterRoleBinding",
+            "apiVersion": RBAC_V1,
+            "metadata": name,
+            "subjects": subjects,
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", **name},
+        },
+        {"kind": "Role", "apiVersion": RBAC_V1, "metadata": inside, "rules": NAMESPACE_RULES},
+        {
+            "kind": "RoleBinding",
+            "apiVersion": RBAC_V1,
+            "metadata": inside,
+            "subjects": subjects,
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", **name},
+        },
+    ]
+
+
+def _until(what: Callable[[], bool]) -> None:
+    end, pause = time.monotonic() + TIMEOUT_S, threading.Event()
+    while not what():
+        if time.monotonic() >= end:
+            raise TimeoutError(f"{EKS_CLUSTER} was not there within {TIMEOUT_S:g} s")
+        pause.wait(POLL_S)

@@ -1,0 +1,73 @@
+"""A job beside the database: nodes for it, a login for it, the job, and nothing left of any of it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from aurora_ops.operators.kubernetes_jobs import CreateJobSecretOperator, DeleteJobSecretOperator, RunJobOperator
+from aurora_ops.operators.nodegroups import RestoreNodegroupSizeOperator, ScaleNodegroupOperator
+from aurora_ops.task_groups.typed import group
+
+
+class Values(Protocol):
+    """Values that will be there when the tasks run: ``core.requests.eks.place_of``, job, command, mounts, run_key."""
+
+    def __getitem__(self, key: str) -> Any:
+        """Value of a key."""
+
+
+@group("eks")
+def run_job(
+    values: Values, db_cluster_id: Any, at: dict[str, Any], *, writes: bool, secret_id: Any = None
+) -> RunJobOperator:
+    """Run a job that logs in to a database.
+
+    The node group gets nodes if it has too few, the login goes into a Kubernetes secret, the job runs with its log in the task's.
+    Whatever happens, the secret goes and the node group has its former size again.
+
+    :param values: what to run, and where.
+    :param db_cluster_id: Aurora cluster whose login the job is given.
+    :param at: connection and region of the target's account.
+    :param writes: the job changes the database, which must be tagged ``refresh=true``.
+    :param secret_id: secret of Secrets Manager to log in with; none: the cluster's master secret.
+    """
+    inside: dict[str, Any] = {"cluster_name": values["eks_cluster"], "namespace": values["namespace"], **at}
+    scaling: dict[str, Any] = {
+        "cluster_name": values["eks_cluster"],
+        "allowed_nodegroups": values["allowed_nodegroups"],
+        "run_key": values["run_key"],
+        **at,
+    }
+    placing = {"node_selector": values["node_selector"], "tolerations": values["tolerations"]}
+    scale = ScaleNodegroupOperator(task_id="scale_nodegroup", count=values["nodes"], **placing, **scaling)
+    create_secret = CreateJobSecretOperator(
+        task_id="create_secret",
+        name=values["job"],
+        db_cluster_id=db_cluster_id,
+        secret_id=secret_id,
+        writes=writes,
+        tls_ca=values["job_tls_ca"],
+        run_key=values["run_key"],
+        **inside,
+    )
+    run = RunJobOperator(
+        task_id="run_job",
+        name=values["job"],
+        image=values["image"],
+        command=values["command"],
+        run_key=values["run_key"],
+        environment=values["environment_of_job"],
+        secret_name=values["job"],
+        mounts=values["mounts"],
+        service_account=values["service_account"],
+        cpu=values["cpu"],
+        memory=values["memory"],
+        run_as=values["run_as"],
+        deadline_s=values["deadline_s"],
+        **placing,
+        **inside,
+    )
+    delete_secret = DeleteJobSecretOperator(task_id="delete_secret", name=values["job"], **inside)
+    restore = RestoreNodegroupSizeOperator(task_id="restore_nodegroup_size", **scaling)
+    scale >> create_secret >> run >> [delete_secret.as_teardown(), restore.as_teardown()]
+    return run

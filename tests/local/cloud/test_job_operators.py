@@ -1,0 +1,331 @@
+"""Jobs that operators run, against localcloud: what is left of them, in the database, the file system and the cluster."""
+
+from __future__ import annotations
+
+import gzip
+
+import pymysql
+import pytest
+import yaml
+from airflow.sdk.exceptions import TaskDeferred
+from aurora_ops.core import job_commands
+from aurora_ops.core import kubernetes as k8s
+from aurora_ops.core.errors import PermanentError, SafetyError, StateError, TransientError, WaitFailedError
+from aurora_ops.hooks.kubernetes import KubernetesApi, KubernetesHook
+from aurora_ops.operators.kubernetes_jobs import CreateJobSecretOperator, DeleteJobSecretOperator, RunJobOperator
+from aurora_ops.operators.kubernetes_storage import CreateStorageOperator
+from aurora_ops.triggers.wait import WaitTrigger
+
+from devstack.settings import REPO
+from localcloud.client import admin_operation
+from localcloud.seed.apps import EKS_CLUSTER, NAMESPACE, access_of
+from tests.local.cloud.eks_operators import IMAGE, INSIDE, PLACING, RUN, connect, context, make_apps
+from tests.local.cloud.kube_helpers import STAGING, job
+from tests.local.cloud.rds_helpers import watch
+from tests.unit.operators.driver import run_trigger
+
+pytestmark = pytest.mark.local
+DATABASE = "jobs-shop"
+ROWS = [(1, 'it\'s; "quoted" \\ and\nnew'), (2, None), (3, "é€😀")]
+
+
+@pytest.fixture(scope="module")
+def seeded(cloud):
+    """The seeded cluster with one node."""
+    apps = make_apps(cloud)
+    apps.settled(1)
+    return apps
+
+
+@pytest.fixture
+def apps(seeded, cloud, monkeypatch):
+    """The seeded cluster, reached by this process's connections."""
+    connect(monkeypatch, cloud)
+    return seeded
+
+
+@pytest.fixture(scope="module")
+def database(cloud):
+    """A database with a table that has a trigger, and its master login from RDS."""
+    rds = cloud.admin(STAGING, "rds")
+    tags = [{"Key": "refresh", "Value": "true"}]
+    rds.create_db_cluster(
+        DBClusterIdentifier=DATABASE,
+        Engine="aurora-mysql",
+        MasterUsername="admin",
+        ManageMasterUserPassword=True,
+        Tags=tags,
+    )
+    status = lambda: rds.describe_db_clusters(DBClusterIdentifier=DATABASE)["DBClusters"][0]["Status"]  # noqa: E731
+    watch(status, "available")
+    rds.create_db_instance(
+        DBInstanceIdentifier=f"{DATABASE}-1",
+        DBClusterIdentifier=DATABASE,
+        Engine="aurora-mysql",
+        DBInstanceClass="db.t4g.medium",
+    )
+    watch(
+        lambda: rds.describe_db_instances(DBInstanceIdentifier=f"{DATABASE}-1")["DBInstances"][0]["DBInstanceStatus"],
+        "available",
+    )
+    cluster = rds.describe_db_clusters(DBClusterIdentifier=DATABASE)["DBClusters"][0]
+    secret = cloud.admin(STAGING, "secretsmanager").get_secret_value(SecretId=cluster["MasterUserSecret"]["SecretArn"])
+    password = yaml.safe_load(secret["SecretString"])["password"]
+    found = pymysql.connect(
+        host=cluster["Endpoint"],
+        port=cluster["Port"],
+        user="admin",
+        password=password,
+        autocommit=True,
+        charset="utf8mb4",
+    )
+    with found.cursor() as sql:
+        sql.execute("CREATE DATABASE shop CHARACTER SET utf8mb4")
+        sql.execute("CREATE TABLE shop.`odd$name` (id INT PRIMARY KEY, note TEXT)")
+        sql.execute("CREATE TABLE shop.other (id INT PRIMARY KEY)")
+        sql.execute("CREATE TRIGGER shop.t BEFORE INSERT ON shop.other FOR EACH ROW SET NEW.id = NEW.id + 1")
+        sql.executemany("INSERT INTO shop.`odd$name` VALUES (%s, %s)", ROWS)
+        sql.execute("INSERT INTO shop.other VALUES (1)")
+    found.master_password = password  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.fixture(scope="module")
+def claim(cloud, seeded):
+    """A claim on a file system; its directory on this machine."""
+    made = cloud.admin(STAGING, "efs").create_file_system(CreationToken="dumps")["FileSystemId"]
+    root = cloud.config.home / "efs" / made
+    root.mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        connect(patch, cloud)
+        CreateStorageOperator(task_id="c", claim_name="dumps", file_system_id=made, within_s=20, **INSIDE).execute(
+            context()
+        )
+    return root
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[str]:
+    """Every line of a pod's log that is read."""
+    lines: list[str] = []
+    read = KubernetesApi.log
+
+    def log(self, *arguments, **more):
+        for line in read(self, *arguments, **more):
+            lines.append(line)
+            yield line
+
+    monkeypatch.setattr(KubernetesApi, "log", log)
+    return lines
+
+
+def secret(name: str, **more):
+    arguments = {**INSIDE, "name": name, "db_cluster_id": DATABASE, "run_key": RUN, **more}
+    return CreateJobSecretOperator(task_id="secret", **arguments).execute(context())
+
+
+def drop_secret(name: str):
+    return DeleteJobSecretOperator(task_id="drop", name=name, **INSIDE).execute(context())
+
+
+def run(name: str, command: list[str], try_number: int = 1, **more):
+    arguments = {**INSIDE, **PLACING, "name": name, "image": IMAGE, "command": command, "run_key": RUN, **more}
+    return RunJobOperator(task_id="run", **{"deadline_s": 60, **arguments}).execute(context(try_number))
+
+
+def rows(database, table: str):
+    with database.cursor() as sql:
+        sql.execute(f"SELECT * FROM shop.`{table}` ORDER BY 1")
+        return list(sql.fetchall())
+
+
+MOUNTS = [{"claim": "dumps", "path": job_commands.DUMP_PATH, "sub_path": "aurora-ops/dumps/kept"}]
+TABLES = ["shop.odd$name", "shop.other"]
+
+
+def test_tables_are_dumped_and_loaded_again_with_triggers(apps, database, claim, cloud, told) -> None:
+    secret("dump-1")
+    result = run("dump-1", job_commands.dump(TABLES), secret_name="dump-1", mounts=MOUNTS)
+    assert drop_secret("dump-1") == {"deleted": True}
+    assert result["log_lines"] > 1
+    assert any(line.startswith("dumped shop") for line in told)
+    folder = claim / "aurora-ops" / "dumps" / "kept" / "current"
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "shop.sql.gz"]
+    assert b"CREATE TABLE `odd$name`" in gzip.decompress((folder / "shop.sql.gz").read_bytes())
+
+    with database.cursor() as sql:
+        sql.execute("DELETE FROM shop.`odd$name`")
+        sql.execute("DROP TABLE shop.other")
+    secret("load-1", writes=True)
+    run("load-1", job_commands.load(["shop"]), secret_name="load-1", mounts=MOUNTS)
+    drop_secret("load-1")
+    assert rows(database, "odd$name") == ROWS
+    assert rows(database, "other") == [(2,)]
+    with database.cursor() as sql:
+        sql.execute("INSERT INTO shop.other VALUES (10)")
+    assert rows(database, "other") == [(2,), (11,)], "the trigger is back"
+
+    assert database.master_password not in cloud.config.calls_file.read_text() + "".join(told)
+    assert not apps.kube.core.list_namespaced_secret(NAMESPACE).items
+
+
+def test_a_broken_dump_is_not_loaded(apps, database, claim, told) -> None:
+    file = claim / "aurora-ops" / "dumps" / "kept" / "current" / "shop.sql.gz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    secret("load-2", writes=True)
+    before = rows(database, "odd$name")
+    with pytest.raises(StateError, match=r"job load-2 in staging failed: BackoffLimitExceeded.*exit code 1"):
+        run("load-2", job_commands.load(["shop"]), secret_name="load-2", mounts=MOUNTS)
+    assert "shop.sql.gz: FAILED" in told
+    assert rows(database, "odd$name") == before
+    file.write_bytes(whole)
+    drop_secret("load-2")
+
+
+def test_a_failed_dump_leaves_the_former_one(apps, database, claim) -> None:
+    folder = claim / "aurora-ops" / "dumps" / "kept" / "current"
+    before = (folder / "shop.sql.gz").read_bytes()
+    secret("dump-2")
+    with pytest.raises(StateError, match="dump-2"):
+        run("dump-2", job_commands.dump(["shop.none"]), secret_name="dump-2", mounts=MOUNTS)
+    drop_secret("dump-2")
+    assert (folder / "shop.sql.gz").read_bytes() == before
+
+
+def test_the_manifest_is_bounded_pinned_and_without_secrets(apps, database) -> None:
+    secret("shape")
+    run("shape", ["sh", "-c", "test -f /run/aurora-ops/my.cnf"], secret_name="shape", environment={"A": "b"})
+    found = apps.kube.batch.read_namespaced_job("shape", NAMESPACE)
+    spec, pod = found.spec, found.spec.template.spec
+    assert (spec.backoff_limit, spec.active_deadline_seconds, spec.ttl_seconds_after_finished) == (0, 60, 86400)
+    container = pod.containers[0]
+    assert [(entry.name, entry.value, entry.value_from) for entry in container.env] == [("A", "b", None)]
+    assert container.resources.limits == {"memory": "1Gi"}
+    assert pod.security_context.run_as_non_root is True
+    assert container.security_context.read_only_root_filesystem is True
+    assert pod.automount_service_account_token is False
+    assert found.metadata.labels["app.kubernetes.io/managed-by"] == "aurora-ops"
+    assert found.metadata.annotations["aurora-ops/run"] == RUN
+    drop_secret("shape")
+
+
+def test_a_second_task_of_the_run_adopts_the_job(apps) -> None:
+    assert run("adopted", ["sh", "-c", "echo once"])["log_lines"] == 1
+    assert apps.quiet(lambda: run("adopted", ["sh", "-c", "echo twice"], try_number=2))["log_lines"] == 1
+
+
+def test_a_running_job_of_the_run_is_waited_for(apps) -> None:
+    operator = RunJobOperator(
+        task_id="run", name="running", image=IMAGE, command=["sh", "-c", "sleep 2; echo done"], run_key=RUN, deadline_s=60,
+        **{**INSIDE, **PLACING, "deferrable": True},
+    )  # fmt: skip
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context())
+    assert deferred.value.timeout.total_seconds() > 60
+    path, arguments = deferred.value.trigger.serialize()
+    assert path.endswith("WaitTrigger")
+    [event] = run_trigger(WaitTrigger(**arguments))
+    assert event["status"] == "success", event
+    assert apps.quiet(lambda: operator.resume(context(), event))["log_lines"] == 1
+
+
+def test_a_failed_job_fails_the_task_and_the_next_try_replaces_it(apps, claim) -> None:
+    command, mounts = ["sh", "-c", "test -f /m/flag"], [{"claim": "dumps", "path": "/m", "sub_path": ""}]
+    with pytest.raises(StateError, match="exit code 1"):
+        run("again", command, mounts=mounts)
+    with pytest.raises(StateError, match="clear the task"):
+        run("again", command, mounts=mounts)
+    (claim / "flag").touch()
+    assert run("again", command, try_number=2, mounts=mounts)["job"] == "again"
+
+
+def test_jobs_of_other_runs(apps) -> None:
+    run("shared", ["true"], run_key="other/run")
+    assert run("shared", ["sh", "-c", "echo mine"])["log_lines"] == 1
+    other = RunJobOperator(
+        task_id="run", name="busy", image=IMAGE, command=["sleep", "30"], run_key="other/run", deadline_s=60,
+        **{**INSIDE, **PLACING, "deferrable": True},
+    )  # fmt: skip
+    with pytest.raises(TaskDeferred):
+        other.execute(context())
+    with pytest.raises(StateError, match="runs for other/run"):
+        apps.quiet(lambda: run("busy", ["true"]))
+    apps.kube.batch.delete_namespaced_job("busy", NAMESPACE, propagation_policy="Background")
+    apps.kube.batch.create_namespaced_job(NAMESPACE, job("theirs", "true"))
+    with pytest.raises(SafetyError, match="kubectl label jobs theirs"):
+        apps.quiet(lambda: run("theirs", ["true"]))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"image": "registry.invalid/tools:1"}, "ImagePullBackOff"),
+        ({"secret_name": "none"}, "CreateContainerConfigError"),
+    ],
+)
+def test_a_pod_that_cannot_start_fails_at_once(apps, more, words) -> None:
+    name = f"stuck-{len(words)}"
+    with pytest.raises(WaitFailedError, match=f"cannot start: .*{words}"):
+        run(name, ["true"], **more)
+    apps.kube.batch.delete_namespaced_job(name, NAMESPACE, propagation_policy="Background")
+
+
+def test_a_deadline_ends_the_job_and_the_task(apps) -> None:
+    with pytest.raises(StateError, match="DeadlineExceeded"):
+        run("late", ["sleep", "60"], deadline_s=1)
+
+
+def test_writing_needs_a_tagged_cluster(apps, database, cloud) -> None:
+    rds = cloud.admin(STAGING, "rds")
+    arn = rds.describe_db_clusters(DBClusterIdentifier=DATABASE)["DBClusters"][0]["DBClusterArn"]
+    rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["refresh"])
+    with pytest.raises(SafetyError, match="refresh=true"):
+        apps.quiet(lambda: secret("untagged", writes=True))
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "refresh", "Value": "true"}])
+
+
+def test_a_secret_is_made_anew_and_never_taken_from_others(apps, database) -> None:
+    secret("anew")
+    first = apps.kube.core.read_namespaced_secret("anew", NAMESPACE).metadata.uid
+    secret("anew")
+    assert apps.kube.core.read_namespaced_secret("anew", NAMESPACE).metadata.uid != first
+    drop_secret("anew")
+    assert apps.quiet(lambda: drop_secret("anew")) == {"deleted": False}
+    apps.kube.core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": "theirs"}, "stringData": {"a": "b"}})
+    for attempt in (lambda: secret("theirs"), lambda: drop_secret("theirs")):
+        with pytest.raises(SafetyError, match="not labelled"):
+            apps.quiet(attempt)
+    apps.kube.core.delete_namespaced_secret("theirs", NAMESPACE)
+
+
+def test_an_answer_that_was_lost_is_looked_for(apps, cloud) -> None:
+    admin_operation("faults-add", cloud.config, service="kubernetes", action="CreateJob", effect="lost")
+    with pytest.raises(TransientError):
+        run("lost", ["true"])
+    assert run("lost", ["true"], try_number=2)["job"] == "lost"
+    assert len(apps.kube.core.list_namespaced_pod(NAMESPACE, label_selector="job-name=lost").items) == 1
+    admin_operation("faults-clear", cloud.config)
+
+
+def test_a_role_without_rights_is_told_what_to_do(apps, cloud) -> None:
+    admin_operation(
+        "faults-add", cloud.config, service="kubernetes", action="GetJob", code="Forbidden", status=403, times=0
+    )
+    with pytest.raises(PermanentError, match=r"kubernetes-access\.yaml"):
+        run("denied", ["true"])
+    admin_operation("faults-clear", cloud.config)
+
+
+def test_lists_are_read_to_their_last_page(apps, monkeypatch) -> None:
+    monkeypatch.setattr("aurora_ops.hooks.kubernetes._PAGE", 2)
+    api = KubernetesHook("aws_destination", "eu-west-1").api(EKS_CLUSTER)
+    everybody = apps.kube.batch.list_namespaced_job(NAMESPACE).items
+    assert len(everybody) > 4
+    pods = apps.kube.core.list_namespaced_pod(NAMESPACE).items
+    assert {pod["metadata"]["name"] for pod in api.list(k8s.PODS, NAMESPACE)} == {pod.metadata.name for pod in pods}
+
+
+def test_the_manifest_of_rights_is_what_was_enough_here() -> None:
+    text = (REPO / "include" / "templates" / "kubernetes-access.yaml").read_text()
+    assert list(yaml.safe_load_all(text)) == access_of("staging")[1:]
