@@ -77,6 +77,11 @@ def snapshot(source: str, environment: str, moment: datetime, purpose: str = "re
     return fit(f"{purpose}-{environment}-{source}", f"-{stamp(moment)}")
 
 
+def cluster_share(source: str, environment: str) -> str:
+    """Name the resource share through which an environment's account clones the source."""
+    return fit(f"clone-{environment}-{source}", "")
+
+
 def is_snapshot_of_a_run(name: str) -> bool:
     """Tell whether a name is one that ``snapshot`` makes: tags alone may have been copied from a cluster."""
     return _OF_A_RUN.fullmatch(name) is not None

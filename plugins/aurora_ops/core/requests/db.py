@@ -9,7 +9,8 @@ from pydantic import Field
 
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import Place, Request
+from aurora_ops.core.requests.base import InstanceClass, Place, Request
+from aurora_ops.core.requests.db_restore import RestoreCluster as RestoreCluster
 from aurora_ops.core.settings import Environment, Identifier
 
 ClusterName = Annotated[
@@ -20,7 +21,6 @@ ClusterName = Annotated[
         examples=["staging-shop-restore"],
     ),
 ]
-InstanceClass = Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")]
 Confirmation = Annotated[
     str, Field(title="Confirm", description="Type the cluster's name once more; it is what will be gone.")
 ]
