@@ -31,11 +31,11 @@ from aurora_ops.dagkit.schedules import nightly
 from aurora_ops.task_groups.db.mask_database import mask_database
 from aurora_ops.task_groups.db.obtain_snapshot import obtain_snapshot
 from aurora_ops.task_groups.db.restore_database import restore_database
-from aurora_ops.task_groups.db.swap_cluster import swap_cluster
 from aurora_ops.task_groups.refresh.approve import approve
 from aurora_ops.task_groups.refresh.finish import clean_up, publish, record
 from aurora_ops.task_groups.refresh.places import files
 from aurora_ops.task_groups.refresh.prepare import prepare_refresh
+from aurora_ops.task_groups.refresh.switch import switch
 from aurora_ops.task_groups.typed import Outputs
 
 
@@ -64,7 +64,7 @@ def refresh(environment: Configured) -> None:
         masked = mask_database(settings, plan, sql, Outputs(restored.credentials)["secret_version"])
         file_systems, resource_id = files(), Outputs(restored.cluster)["resource_id"]
         approved = approve(settings, plan, resource_id, masked.results)
-        switched = swap_cluster(settings, plan, resource_id, Outputs(masked.users)["versions"])
+        switched = switch(settings, plan, resource_id, Outputs(masked.users)["versions"])
         published = publish(settings, plan, Outputs(source.first)["snapshot_id"])
         cleaned = clean_up(settings, plan, Outputs(source.shareable)["snapshot_id"], Outputs(masked.scan)["coverage"])
         recorded, _ = record(settings, plan)

@@ -14,6 +14,7 @@ RUN_TAG = "aurora-ops:run"
 EXPIRES_TAG = "aurora-ops:expires"
 PUBLISHED_TAG = "aurora-ops:published"
 RETIRED_TAG = "aurora-ops:retired"
+KEEP_STOPPED_TAG = "aurora-ops:keep-stopped-until"
 
 
 def expiry(now: datetime, hours: float) -> str:

@@ -217,6 +217,13 @@ class RdsHook(AwsHook):
         found = self.pages("describe_db_cluster_snapshots", "DBClusterSnapshots", SnapshotType="manual")
         return [Snapshot.of(raw) for raw in found]
 
+    def list_shared_snapshots(self) -> list[Snapshot]:
+        """List the cluster snapshots that other accounts share with this one, all pages."""
+        found = self.pages(
+            "describe_db_cluster_snapshots", "DBClusterSnapshots", SnapshotType="shared", IncludeShared=True
+        )
+        return [Snapshot.of(raw) for raw in found]
+
     def find_quota(self, name: str) -> tuple[int, int] | None:
         """Look up a quota of the account in the region (``DescribeAccountAttributes``): (used, most)."""
         for quota in self.call("describe_account_attributes")["AccountQuotas"]:

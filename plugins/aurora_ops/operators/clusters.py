@@ -188,7 +188,7 @@ class CreateInstancesOperator(ClusterOperator):
     cluster's: ``<cluster>-1``, ``<cluster>-2``, ...
 
     :param instance_class: class of the instances, ``db.serverless`` for Serverless v2 (templated).
-    :param first: number of the first one; 1 is the writer.
+    :param first: number of the first one; 1 is the writer (templated).
     :param count: how many (templated); 0 is nothing to do.
     :param run_key: names the run, for the tags (templated).
     :param tags: tags of the instances; ``refresh=true``, owner and run are always among them (templated).
@@ -208,6 +208,7 @@ class CreateInstancesOperator(ClusterOperator):
     template_fields: Sequence[str] = (
         *ClusterOperator.template_fields,
         "instance_class",
+        "first",
         "count",
         "run_key",
         "tags",
@@ -218,7 +219,7 @@ class CreateInstancesOperator(ClusterOperator):
         self,
         *,
         instance_class: str,
-        first: int = 1,
+        first: int | str = 1,
         count: int | str = 1,
         run_key: str | None = None,
         tags: dict[str, str] | None = None,
@@ -235,7 +236,7 @@ class CreateInstancesOperator(ClusterOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Ask for those that are missing; wait for the first that is not available."""
-        wanted = [naming.instance(self.cluster_id, self.first + n) for n in range(int(self.count))]
+        wanted = [naming.instance(self.cluster_id, int(self.first) + n) for n in range(int(self.count))]
         cluster = self.hook.require_cluster(self.cluster_id)
         require_refreshable(self.cluster_id, cluster.tags)
         if wanted and cluster.status != "available":
@@ -284,14 +285,14 @@ class ModifyClusterOperator(ClusterOperator):
     The AWS operation is ``ModifyDBCluster``, which is called only if something differs.
 
     :param security_groups: security group ids (templated).
-    :param deletion_protection: whether AWS shall refuse to delete it.
+    :param deletion_protection: whether AWS shall refuse to delete it (templated).
     :return: ``{"cluster_id", "security_groups"}``.
     :raises MissingError: there is no such cluster.
     :raises SafetyError: it is not tagged ``refresh=true``.
     """
 
     permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusters", "rds:ModifyDBCluster")
-    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "security_groups")
+    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "security_groups", "deletion_protection")
 
     def __init__(
         self, *, security_groups: list[str] | None = None, deletion_protection: bool | None = None, **kwargs: Any

@@ -17,6 +17,8 @@ from aurora_ops.hooks.rds import DEFAULT_KEY_ALIAS, RdsHook, Snapshot
 from aurora_ops.links.console import SnapshotLink
 from aurora_ops.operators.base import RefreshOperator, Result
 
+_MOST_LISTED = 200
+
 
 def _result(snapshot: Snapshot) -> Result:
     return {
@@ -401,3 +403,45 @@ def delete_step(hook: RdsHook, snapshot: Snapshot, within_s: int) -> Wait:
         within_s=within_s,
         every_s=15,
     )
+
+
+class ListSharedSnapshotsOperator(RefreshOperator[RdsHook]):
+    """List the cluster snapshots that other accounts share with this one, newest first. Changes nothing.
+
+    The AWS operation is ``DescribeDBClusterSnapshots`` with ``SnapshotType=shared``, all pages. The log names each; the result at
+    most 200, since it is an XCom.
+
+    :param source_account: account id that shares; ``None`` is every account (templated).
+    :return: ``{"count", "snapshots": [{"snapshot_arn", "cluster_id", "created_at", "encrypted"}]}``.
+    """
+
+    hook_class = RdsHook
+    permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusterSnapshots",)
+    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "source_account")
+
+    def __init__(self, *, source_account: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source_account = source_account
+
+    def take_pass(self, context: Context) -> Result:
+        """Read, filter, sort."""
+        found = [
+            snapshot
+            for snapshot in self.hook.list_shared_snapshots()
+            if self.source_account in (None, snapshot.arn.split(":")[4])
+        ]
+        found.sort(key=lambda snapshot: (snapshot.created is not None, snapshot.created), reverse=True)
+        for snapshot in found:
+            self.log.info("%s of %s, taken %s", snapshot.arn, snapshot.cluster_id, snapshot.created)
+        return {
+            "count": len(found),
+            "snapshots": [
+                {
+                    "snapshot_arn": snapshot.arn,
+                    "cluster_id": snapshot.cluster_id,
+                    "created_at": snapshot.created.isoformat() if snapshot.created else None,
+                    "encrypted": snapshot.encrypted,
+                }
+                for snapshot in found[:_MOST_LISTED]
+            ],
+        }

@@ -26,7 +26,7 @@ class SqlOperator(ClusterOperator):
     The password is read from the cluster's managed master secret at the moment it is needed and goes nowhere else.
 
     :param secret_id: secret to log in with, where the master secret is not managed (templated).
-    :param tls_ca: file of certificate authorities that the server's certificate is checked against.
+    :param tls_ca: file of certificate authorities that the server's certificate is checked against (templated).
     """
 
     # a master secret under a customer key is decrypted in the caller's name
@@ -35,7 +35,7 @@ class SqlOperator(ClusterOperator):
         "secretsmanager:GetSecretValue",
         "kms:Decrypt",
     )
-    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "secret_id")
+    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "secret_id", "tls_ca")
 
     def __init__(self, *, secret_id: str | None = None, tls_ca: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -32,13 +32,14 @@ _PASSWORD_BYTES = 24
 class SetUsersOperator(SqlOperator):
     """Leave a cluster with the environment's users and no others, each with a new password.
 
-    Users that are not listed are dropped; a listed one that the snapshot does not have is created with its privileges. The
-    new passwords go into the users' secrets as versions that nobody reads yet (``AWSPENDING``, ``PutSecretValue``); the
-    switch makes them current. What else a
+    Users that are not listed are dropped, unless ``drop_others`` is off; a listed one that the snapshot does not have is created
+    with its privileges. The new passwords go into the users' secrets as versions that nobody reads yet (``AWSPENDING``,
+    ``PutSecretValue``); the switch makes them current. What else a
     secret says is kept: endpoints, the reader's among them, are the same after a switch. Each new login is proven, and that the
     password which was in the secret before no longer opens this cluster.
 
-    :param users: ``core.settings.User`` as dictionaries.
+    :param users: ``core.settings.User`` as dictionaries (templated).
+    :param drop_others: drop users that are not listed; a cluster that serves keeps them.
     :param run_key: names the run; a repeated try finds the versions it has written (templated).
     :param serving_id: name under which the cluster will serve (templated).
     :param serving_host: endpoint of that name, for secrets that name none; empty where no cluster has the name yet: then it
@@ -53,12 +54,26 @@ class SetUsersOperator(SqlOperator):
         "secretsmanager:PutSecretValue",
         "kms:GenerateDataKey",
     )
-    template_fields: Sequence[str] = (*SqlOperator.template_fields, "run_key", "serving_id", "serving_host")
+    template_fields: Sequence[str] = (
+        *SqlOperator.template_fields,
+        "users",
+        "run_key",
+        "serving_id",
+        "serving_host",
+    )
 
     def __init__(
-        self, *, users: list[dict[str, Any]], run_key: str, serving_id: str, serving_host: str, **kwargs: Any
+        self,
+        *,
+        users: list[dict[str, Any]],
+        run_key: str,
+        serving_id: str,
+        serving_host: str,
+        drop_others: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.drop_others = drop_others
         self.users = users
         self.run_key = run_key
         self.serving_id = serving_id
@@ -79,7 +94,8 @@ class SetUsersOperator(SqlOperator):
                         user.username,
                         "production has no such user: give the privileges to create it with",
                     )
-            dropped = self._drop(sql, present, {user.username for user in wanted} | {master.user})
+            stay = {user.username for user in wanted} | {master.user}
+            dropped = self._drop(sql, present, stay) if self.drop_others else []
             for user in wanted:
                 password, versions[user.secret] = self._new_password(user, cluster)
                 self._set(sql, user, password, present.get(user.username, []))

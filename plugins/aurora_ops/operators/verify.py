@@ -118,13 +118,13 @@ class VerifyServingOperator(SqlOperator):
     Compares the resource id, then logs in through the serving endpoint as each user with what its secret holds now.
 
     :param resource_id: ``DbClusterResourceId`` that must be behind the name (templated).
-    :param users: ``core.settings.User`` as dictionaries.
+    :param users: ``core.settings.User`` as dictionaries (templated).
     :return: ``{"endpoint", "resource_id", "checks"}``.
     :raises StateError: another cluster has the name.
     :raises VerificationError: a login failed, or a user may do what it must not.
     """
 
-    template_fields: Sequence[str] = (*SqlOperator.template_fields, "resource_id")
+    template_fields: Sequence[str] = (*SqlOperator.template_fields, "resource_id", "users")
 
     def __init__(self, *, resource_id: str, users: list[dict[str, Any]], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -11,7 +11,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from aurora_ops.core import environments, refresh_plan, safety, workflow_record
-from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError, StateError, report
+from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError, report
 from aurora_ops.core.requests.base import Request, guards, live_name, parse
 from aurora_ops.core.settings import Environment
 from aurora_ops.hooks.rds import RdsHook
@@ -52,7 +52,7 @@ class CheckRequestOperator(RefreshOperator[RunsHook]):
         for name in dict.fromkeys((*asked.places, "orchestrator")):
             place = getattr(settings, name)
             RdsHook(place.aws_conn_id, place.region).require_account(place.account_id)
-        report(self._refusals(asked, settings))
+        report(self._refusals(asked, settings, run_name(dag_run)))
         changed = next(iter(asked.changed_clusters().values()), "")
         return {
             **asked.model_dump(mode="json"),
@@ -73,20 +73,30 @@ class CheckRequestOperator(RefreshOperator[RunsHook]):
             raise ConfigError("environment", asked.environment, f"environments with a file are {known}")
         return environments.resolve(environments.read(folder / f"{asked.environment}.yaml")).settings
 
-    def _refusals(self, asked: Request, settings: Environment) -> list[PermanentError]:
+    def _refusals(self, asked: Request, settings: Environment, run: str) -> list[PermanentError]:
         """Look at what would be changed: its tag, and whether a refresh is at work on it."""
         found: list[PermanentError] = []
         target, home = settings.target, settings.orchestrator
         rds, runs = RdsHook(target.aws_conn_id, target.region), RunsHook(home.aws_conn_id, home.region)
-        for cluster_id in dict.fromkeys(asked.changed_clusters().values()):
+        required, free = asked.required_clusters(), asked.free_names()
+        for field, cluster_id in {**asked.changed_clusters(), **required, **free}.items():
             cluster = rds.find_cluster(cluster_id)
+            if cluster is None and field in required:
+                found.append(
+                    MissingError(f"{field}: no cluster {cluster_id} behind {target.aws_conn_id} in {target.region}")
+                )
+            if cluster is not None and field in free:
+                found.append(
+                    StateError(f"{field}: {cluster_id} is the name of cluster {cluster.resource_id}; free it first")
+                )
             try:
                 if cluster is not None:
                     safety.require_refreshable(cluster_id, cluster.tags)
             except SafetyError as refusal:
                 found.append(refusal)
             lock = runs.find(home.runs_table, _target_key(settings, live_name(cluster_id, settings)), "lock")
-            if lock is not None and float(lock["expires_at"]) > datetime.now(UTC).timestamp():
+            theirs = lock is not None and lock["holder"] != run
+            if lock is not None and theirs and float(lock["expires_at"]) > datetime.now(UTC).timestamp():
                 found.append(
                     StateError(
                         f"{cluster_id} is being worked on by {lock['holder']}; wait for that run to end, or for its lock to end "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from airflow.sdk import BaseOperator, task_group
 
@@ -16,6 +16,13 @@ def group(group_id: str) -> Callable[[Function], Function]:
     :param group_id: prefix of its task ids.
     """
     return cast("Callable[[Function], Function]", task_group(group_id=group_id))
+
+
+class Plan(Protocol):
+    """Values by name, such as the outputs of a task, which are filled in when a task that is given them runs."""
+
+    def __getitem__(self, key: str) -> Any:
+        """Return the value, or the reference to it."""
 
 
 class Outputs:

@@ -48,3 +48,51 @@ def test_create_manual_snapshot_refuses(workflows, conf, said):
     text = workflows.refused("db_create_manual_snapshot", **conf)
     for word in said:
         assert word in text
+
+
+def test_share_list_and_revoke(workflows):
+    rds, target = workflows.stack.aws(PRODUCTION, "rds"), workflows.stack.aws(STAGING, "rds")
+    key = workflows.estate.cluster(PRODUCTION, "prod-shop")["KmsKeyId"]
+    kms = workflows.stack.aws(PRODUCTION, "kms")
+    run = workflows.run("db_create_manual_snapshot")
+    name = workflows.result(run, "create_manual_snapshot")["snapshot_id"]
+
+    def shared():
+        listed = workflows.result(
+            workflows.run("db_list_shared_snapshots", source_account=PRODUCTION), "list_shared_snapshots"
+        )
+        return [one["snapshot_arn"] for one in listed["snapshots"]]
+
+    assert shared() == []
+    workflows.run("db_share_snapshot", snapshot=name)
+    [arn] = shared()
+    assert arn.endswith(f":cluster-snapshot:{name}")
+    assert len(kms.list_grants(KeyId=key)["Grants"]) == 1
+    assert target.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=arn, IncludeShared=True)[
+        "DBClusterSnapshots"
+    ]
+    began = time.time()
+    workflows.run("db_share_snapshot", snapshot=name)
+    assert workflows.mutations(began) == []
+
+    workflows.run("db_share_snapshot", snapshot=name, action="revoke")
+    assert shared() == []
+    assert kms.list_grants(KeyId=key)["Grants"] == []
+    began = time.time()
+    workflows.run("db_share_snapshot", snapshot=name, action="revoke")
+    assert workflows.mutations(began) == []
+    rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+
+
+def test_sharing_what_is_not_there_fails_and_shares_nothing(workflows):
+    assert "no snapshot not-there" in workflows.fails("db_share_snapshot", snapshot="not-there")
+
+
+@pytest.mark.parametrize(("dag_id", "conf", "said"), [
+    ("db_share_snapshot", {}, "snapshot"),
+    ("db_share_snapshot", {"snapshot": "rds:prod-shop-2026"}, "snapshot"),
+    ("db_share_snapshot", {"snapshot": "a", "action": "give"}, "action"),
+    ("db_list_shared_snapshots", {"source_account": "12"}, "source_account"),
+])  # fmt: skip
+def test_refused(workflows, dag_id, conf, said):
+    assert said in workflows.refused(dag_id, **conf)

@@ -37,6 +37,14 @@ class Request(Section):
         """
         return {}
 
+    def required_clusters(self) -> dict[str, str]:
+        """Name the clusters of the target's account that must exist: field to identifier."""
+        return {}
+
+    def free_names(self) -> dict[str, str]:
+        """Name what no cluster of the target's account may be called: field to identifier."""
+        return {}
+
     def problems(self, _settings: Environment, /) -> list[PermanentError]:
         """Say what is wrong with it in this environment, as far as that is known without AWS."""
         return []

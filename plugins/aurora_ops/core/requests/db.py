@@ -27,7 +27,7 @@ Confirmation = Annotated[
 
 
 class OfCluster(Request):
-    """A request that changes one cluster of the target's account."""
+    """A request that changes one cluster of the target's account, whether it exists or not."""
 
     cluster: ClusterName
 
@@ -36,11 +36,19 @@ class OfCluster(Request):
         return {"cluster": self.cluster}
 
 
+class OfPresentCluster(OfCluster):
+    """A request that changes one cluster of the target's account, which must exist."""
+
+    def required_clusters(self) -> dict[str, str]:
+        """Name the cluster."""
+        return {"cluster": self.cluster}
+
+
 def _confirmed(cluster: str, confirm: str) -> list[PermanentError]:
     return [] if confirm == cluster else [ConfigError("confirm", confirm, f"type the cluster's name, {cluster!r}")]
 
 
-class ConfigureS3Integration(OfCluster):
+class ConfigureS3Integration(OfPresentCluster):
     """Attach a role for ``LOAD DATA FROM S3`` and ``SELECT INTO OUTFILE S3``."""
 
     role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None = Field(
@@ -59,7 +67,7 @@ class ConfigureS3Integration(OfCluster):
         return {"role_arn": self.role_arn or settings.target.s3_role_arn}
 
 
-class CreateInstance(OfCluster):
+class CreateInstance(OfPresentCluster):
     """Give a cluster instances."""
 
     instance_class: InstanceClass | None = Field(
@@ -127,11 +135,15 @@ class DeleteCluster(OfCluster):
         return {"final_snapshot_id": name if self.final_snapshot else None}
 
 
-class EnableMasterSecret(OfCluster):
+class EnableMasterSecret(OfPresentCluster):
     """Let RDS make and keep the master password."""
 
+    def inputs(self, settings: Environment, _moment: datetime, /) -> dict[str, Any]:
+        """Give the key of the secret."""
+        return {"kms_key_id": settings.target.master_secret_kms_key_id}
 
-class EnsureClusterAvailable(OfCluster):
+
+class EnsureClusterAvailable(OfPresentCluster):
     """Start a cluster if need be, and wait until it and its instances are available."""
 
 
@@ -165,6 +177,10 @@ class RenameCluster(Request):
         title="Live cluster", description="The name under which applications are served; of safety.allowed_clusters."
     )
 
+    check_users: bool = Field(
+        False, title="Log in as each user afterwards", description="With what the secrets of database.users hold now."
+    )
+
     def changed_clusters(self) -> dict[str, str]:
         """Name the live cluster, and the two names that the swap uses."""
         return {
@@ -173,13 +189,32 @@ class RenameCluster(Request):
             "old": naming.old_cluster(self.cluster),
         }
 
+    def required_clusters(self) -> dict[str, str]:
+        """Name the two that change places."""
+        return {"cluster": self.cluster, "restored": naming.temporary_cluster(self.cluster)}
+
+    def free_names(self) -> dict[str, str]:
+        """Name what the live cluster will be called."""
+        return {"old": naming.old_cluster(self.cluster)}
+
     def problems(self, settings: Environment, /) -> list[PermanentError]:
         """Refuse a name beside a live one."""
         allowed = list(settings.safety.allowed_clusters)
         return [] if self.cluster in allowed else [ConfigError("cluster", self.cluster, f"live clusters are {allowed}")]
 
+    def inputs(self, settings: Environment, _moment: datetime, /) -> dict[str, Any]:
+        """Give the names of the swap, and what must work afterwards."""
+        users = settings.database.users if self.check_users else []
+        return {
+            "temporary_cluster": naming.temporary_cluster(self.cluster),
+            "old_cluster": naming.old_cluster(self.cluster),
+            "users": [user.model_dump() for user in users],
+            "tls_ca": settings.database.tls_ca,
+            "deletion_protection": settings.target.deletion_protection,
+        }
 
-class RotateSecrets(OfCluster):
+
+class RotateSecrets(OfPresentCluster):
     """Give the environment's database users new passwords, in the database and in their secrets."""
 
     usernames: list[str] | None = Field(
@@ -198,7 +233,10 @@ class RotateSecrets(OfCluster):
     def inputs(self, settings: Environment, _moment: datetime, /) -> dict[str, Any]:
         """Give the users' settings."""
         wanted = self.usernames or [user.username for user in settings.database.users]
-        return {"users": [user.model_dump() for user in settings.database.users if user.username in wanted]}
+        return {
+            "users": [user.model_dump() for user in settings.database.users if user.username in wanted],
+            "tls_ca": settings.database.tls_ca,
+        }
 
 
 class ShareSnapshot(Request):
@@ -220,5 +258,18 @@ class ShareSnapshot(Request):
         return {"grantee_arn": settings.target.role_arn}
 
 
-class StopCluster(OfCluster):
+class StopCluster(OfPresentCluster):
     """Stop a cluster."""
+
+    confirm: Confirmation
+    keep_stopped_days: float | None = Field(
+        None,
+        gt=0,
+        le=366,
+        title="Days it is kept stopped",
+        description="RDS starts it again after seven days; so long reap_expired stops it again. Empty: it is left to RDS.",
+    )
+
+    def problems(self, _settings: Environment, /) -> list[PermanentError]:
+        """Refuse unless the name has been typed twice."""
+        return _confirmed(self.cluster, self.confirm)

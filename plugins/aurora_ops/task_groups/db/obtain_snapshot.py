@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from aurora_ops.core.settings import Environment
-from aurora_ops.operators.snapshots import CopySnapshotOperator, EnsureSnapshotOperator, ShareSnapshotOperator
-from aurora_ops.sensors.snapshots import SharedSnapshotSensor
+from aurora_ops.operators.snapshots import CopySnapshotOperator, EnsureSnapshotOperator
+from aurora_ops.task_groups.db.share_snapshot import share_snapshot
 from aurora_ops.task_groups.typed import Outputs, group
 
 
@@ -46,16 +46,13 @@ def obtain_snapshot(settings: Environment, plan: Outputs) -> Obtained:
         **made,
         **at_source,
     )
-    share = ShareSnapshotOperator(
-        task_id="share_snapshot",
-        snapshot_id=Outputs(rekey)["snapshot_id"],
+    share, visible = share_snapshot(
+        Outputs(rekey)["snapshot_id"],
         account_id=target.account_id,
         grantee_arn=target.role_arn,
+        at_source=at_source,
+        at_target=at_target,
         **made,
-        **at_source,
-    )
-    visible = SharedSnapshotSensor(
-        task_id="see_shared_snapshot", snapshot_arn=Outputs(share)["snapshot_arn"], **at_target
     )
     copy = CopySnapshotOperator(
         task_id="copy_snapshot",
@@ -66,5 +63,6 @@ def obtain_snapshot(settings: Environment, plan: Outputs) -> Obtained:
         **made,
         **at_target,
     )
-    take >> rekey >> share >> visible >> copy
+    take >> rekey >> share
+    visible >> copy
     return Obtained(take, rekey, copy)

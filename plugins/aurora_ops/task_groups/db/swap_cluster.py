@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 from airflow.sdk import TriggerRule
 
-from aurora_ops.core.settings import Environment
 from aurora_ops.operators.cluster_names import RenameClusterOperator, RestoreNamesOperator
 from aurora_ops.operators.clusters import ModifyClusterOperator
 from aurora_ops.operators.credentials import MoveSecretsOperator, RestoreSecretsOperator
 from aurora_ops.operators.verify import VerifyServingOperator
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Plan, group
 
 
 class Swapped(NamedTuple):
@@ -24,22 +23,32 @@ class Swapped(NamedTuple):
 
 
 @group("switch")
-def swap_cluster(settings: Environment, plan: Outputs, resource_id: Any, versions: Any) -> Swapped:
+def swap_cluster(
+    at_target: dict[str, Any],
+    plan: Plan,
+    resource_id: Any,
+    versions: Any,
+    *,
+    users: Any,
+    tls_ca: Any,
+    deletion_protection: Any,
+) -> Swapped:
     """Let the restored cluster serve under the live one's name; on any failure the live one serves again.
 
-    :param settings: settings of the environment.
-    :param plan: what was decided before.
+    :param at_target: connection and region of the target's account.
+    :param plan: ``temporary_cluster``, ``target_cluster``, ``old_cluster``, ``security_groups``, ``live_resource_id`` and
+        ``live_instance_ids``.
     :param resource_id: ``DbClusterResourceId`` of the restored cluster.
     :param versions: secrets that become current with the swap.
+    :param users: users that must be able to log in afterwards.
+    :param tls_ca: file of certificate authorities.
+    :param deletion_protection: whether AWS shall refuse to delete it once it serves.
     """
-    target = settings.target
-    at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
-
     open_network = ModifyClusterOperator(
         task_id="open_network",
         cluster_id=plan["temporary_cluster"],
         security_groups=plan["security_groups"],
-        deletion_protection=target.deletion_protection,
+        deletion_protection=deletion_protection,
         **at_target,
     )
     rename_live = RenameClusterOperator(
@@ -53,8 +62,8 @@ def swap_cluster(settings: Environment, plan: Outputs, resource_id: Any, version
         task_id="verify_serving",
         cluster_id=plan["target_cluster"],
         resource_id=resource_id,
-        users=[user.model_dump() for user in settings.database.users],
-        tls_ca=settings.database.tls_ca,
+        users=users,
+        tls_ca=tls_ca,
         **at_target,
     )
     undo_rename = RestoreNamesOperator(

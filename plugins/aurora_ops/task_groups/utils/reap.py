@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from aurora_ops.core import reaping
 from aurora_ops.core.reaping import Place
 from aurora_ops.core.settings import Environment, Orchestrator
+from aurora_ops.operators.cluster_power import StopAgainOperator
 from aurora_ops.operators.reap_databases import ReapClustersOperator, ReapSnapshotsOperator
 from aurora_ops.operators.reap_others import (
     ReapGrantsOperator,
@@ -112,6 +113,15 @@ def _reap_place(place: Place, asked: dict[str, Any]) -> list[BaseOperator]:
     if folders:
         kept = ReapKeptTablesOperator(task_id="reap_kept_tables", folders=folders, expires_h=place.expires_h, **given)
         found.append(kept)
+    if targets and not place.protected:
+        stop_again = StopAgainOperator(
+            task_id="stop_again",
+            served=place.served_names,
+            report_only=asked["report_only"],
+            aws_conn_id=place.aws_conn_id,
+            region_name=place.region,
+        )
+        found.append(stop_again)
     secret_ids = sorted({user.secret for e in targets for user in e.database.users})
     if secret_ids:
         versions = ReapSecretVersionsOperator(
