@@ -22,7 +22,7 @@ from localcloud.iam.access import Access
 from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
-from localcloud.services import iam, kms, kms_rules, secretsmanager, sts
+from localcloud.services import iam, kms, kms_rules, ram, secretsmanager, sts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         kms=key_rules,
         secrets=secretsmanager.RdsMasterSecrets(key_rules),
     )
-    for extension in (iam, sts, kms, secretsmanager, rds):
+    for extension in (iam, sts, kms, secretsmanager, rds, ram):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)
     cloud.on_admin("iam-enforce", access.switch)

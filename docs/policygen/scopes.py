@@ -29,6 +29,7 @@ OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{OWNER_TAG}": OWNER}}
 MADE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{OWNER_TAG}": OWNER}}
 REFRESHABLE: Condition = {"StringEquals": {f"aws:ResourceTag/{REFRESH_TAG}": "true"}}
 MADE_REFRESHABLE: Condition = {"StringEquals": {f"aws:RequestTag/{REFRESH_TAG}": "true"}}
+HERE: Condition = {"StringEquals": {"aws:RequestedRegion": "${Region}"}}
 THROUGH_RDS = {"kms:ViaService": "rds.${Region}.amazonaws.com"}
 
 
@@ -150,6 +151,24 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             keys=("SourceKey",),
             condition={"StringEquals": THROUGH_RDS, "Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
+        Scope(
+            "SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareAssociations"), ("*",), condition=HERE
+        ),
+        Scope(
+            "ShareCluster",
+            ("ram:CreateResourceShare",),
+            ("*",),
+            condition={
+                "StringEquals": {**MADE_OURS["StringEquals"], "ram:RequestedResourceType": "rds:Cluster"},
+                "ForAllValues:StringEquals": {"ram:Principal": ["${TargetAccount}"]},
+            },
+        ),
+        Scope(
+            "StopSharingCluster",
+            ("ram:DeleteResourceShare",),
+            (f"arn:${{Partition}}:ram:{OWN}:resource-share/*",),
+            condition=OURS,
+        ),
         Scope("ReadSchema", ("secretsmanager:GetSecretValue",), (f"{SECRET}:${{SchemaSecret}}-??????",)),
     ),
     "target": (
@@ -207,12 +226,30 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ("rds:RestoreDBClusterFromSnapshot",),
             (
                 f"{RDS}:cluster:${{TemporaryCluster}}",
-                f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",
+                f"{RDS}:cluster-snapshot:*",
                 f"{RDS}:subgrp:${{SubnetGroup}}",
                 f"{RDS}:cluster-pg:${{ParameterGroup}}",
                 f"{RDS}:og:default:*",
             ),
             condition=MADE_REFRESHABLE,
+        ),
+        Scope(
+            "CloneCluster",
+            ("rds:RestoreDBClusterToPointInTime",),
+            (
+                *CLUSTERS,
+                f"{ABROAD}:cluster:${{SourceCluster}}",
+                f"{RDS}:subgrp:${{SubnetGroup}}",
+                f"{RDS}:cluster-pg:${{ParameterGroup}}",
+                f"{RDS}:og:default:*",
+            ),
+            condition=MADE_REFRESHABLE,
+        ),
+        Scope("SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareInvitations"), ("*",), condition=HERE),
+        Scope(
+            "AcceptSharesOfSource",
+            ("ram:AcceptResourceShareInvitation",),
+            ("arn:${Partition}:ram:${SourceRegion}:${SourceAccount}:resource-share-invitation/*",),
         ),
         Scope(
             "CreateInstances",
@@ -236,6 +273,13 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
             (f"{RDS}:cluster:${{TargetCluster}}", f"{RDS}:cluster:${{OldCluster}}", f"{RDS}:db:${{Instances}}"),
             condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
+        ),
+        Scope("TagByArn", ("tag:TagResources",), ("*",), condition=HERE),
+        Scope(
+            "TagDatabases",
+            ("rds:AddTagsToResource",),
+            (*CLUSTERS, f"{RDS}:db:${{Instances}}"),
+            condition={**REFRESHABLE, "ForAllValues:StringNotLike": {"aws:TagKeys": ["aurora-ops:*", REFRESH_TAG]}},
         ),
         Scope(
             "ChangeClusters",
@@ -303,6 +347,11 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             "KeepTables",
             ("s3:PutObject", "s3:GetObject", "s3:DeleteObject"),
             ("arn:${Partition}:s3:::${KeepBucket}/aurora-ops/${Environment}/*",),
+        ),
+        Scope("ListSqlScripts", ("s3:ListBucket",), ("arn:${Partition}:s3:::${SqlBucket}",)),
+        Scope("ReadSqlScripts", ("s3:GetObject",), ("arn:${Partition}:s3:::${SqlBucket}/*",)),
+        Scope(
+            "RunSqlFunction", ("lambda:InvokeFunction",), (f"arn:${{Partition}}:lambda:{OWN}:function:${{SqlFunction}}",)
         ),
         Scope(
             "PublishEndpoint",

@@ -46,6 +46,7 @@ def of_environment(settings: Environment, place: str) -> Values:
         "CopiedSnapshots": [_snapshots(settings, "copy")],
         "ManualSnapshots": [f"{purpose}-{settings.environment}-*" for purpose in ("manual", "final")],
         "TargetRole": [target.role_arn],
+        "TargetAccount": [target.account_id],
         "TargetCluster": clusters,
         "TemporaryCluster": temporary,
         "OldCluster": old,
@@ -57,6 +58,8 @@ def of_environment(settings: Environment, place: str) -> Values:
         "S3Role": _given(target.s3_role_arn),
         "UserSecrets": [f"{user.secret}-??????" for user in settings.database.users],
         "KeepBucket": _given(settings.database.keep_bucket),
+        "SqlBucket": _given(settings.database.sql_bucket),
+        "SqlFunction": _given(settings.database.sql_function),
         "EndpointParameter": _given(target.endpoint_parameter and target.endpoint_parameter.lstrip("/")),
         "RunsTable": [orchestrator.runs_table],
         "Topic": _given(orchestrator.topic_arn),
@@ -103,6 +106,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "SourceKey": "Alias of the key that its snapshots are shared under, setting source.kms_key_id",
         "SchemaSecret": "Secret of a read-only user, setting source.schema_secret",
         "TargetRole": "ARN of the role in the target's account, setting target.role_arn",
+        "TargetAccount": "Account that may clone the source, setting target.account_id",
     },
     "target": {
         "Environment": "Name of the environment's file in include/config",
@@ -117,6 +121,8 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "S3Role": "ARN of the role that is attached to the cluster, setting target.s3_role_arn",
         "UserSecretPrefix": "Beginning of the names of the users' secrets, settings database.users",
         "KeepBucket": "Bucket for kept tables, setting database.keep_bucket",
+        "SqlBucket": "Bucket with SQL scripts, setting database.sql_bucket",
+        "SqlFunction": "Lambda function that runs SQL, setting database.sql_function",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },
 }

@@ -44,6 +44,11 @@ class Facts:
                 found = region.snapshots.get(parts[6])
             return dict(found.tags) if found else {}
 
+    def share_tags(self, arn: str) -> dict[str, str]:
+        """Tags of a resource share."""
+        ram = self._cloud.ram
+        return next((dict(share.tags) for share in ram.shares if share.arn == arn), {}) if ram else {}
+
     def cluster(self, account: str, region: str, name: str) -> Cluster | None:
         """Cluster by identifier or ARN."""
         core = self._cloud.rds

@@ -58,7 +58,6 @@ class ShareClusterOperator(_ShareOperator):
         "ram:GetResourceShares",
         "ram:GetResourceShareAssociations",
         "ram:CreateResourceShare",
-        "ram:TagResource",
         "kms:ListGrants",
         "kms:CreateGrant",
     )
