@@ -15,14 +15,14 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from localcloud import accounts, faults, rds
+from localcloud import accounts, efs, faults, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
 from localcloud.iam.access import Access
 from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
-from localcloud.services import iam, kms, kms_rules, ram, secretsmanager, sts
+from localcloud.services import functions, iam, kms, kms_rules, ram, secretsmanager, sts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,8 @@ def clear_state(config: CloudConfig) -> None:
         path = config.home / "mariadb" / folder
         if path.exists():
             shutil.rmtree(path)
-    shutil.rmtree(config.home / "state", ignore_errors=True)
+    for name in ("efs", "backup", "state"):
+        shutil.rmtree(config.home / name, ignore_errors=True)
     config.calls_file.unlink(missing_ok=True)
     config.seeded_file.unlink(missing_ok=True)
 
@@ -86,7 +87,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         kms=key_rules,
         secrets=secretsmanager.RdsMasterSecrets(key_rules),
     )
-    for extension in (iam, sts, kms, secretsmanager, rds, ram):
+    for extension in (iam, sts, kms, secretsmanager, rds, ram, efs, functions):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)
     cloud.on_admin("iam-enforce", access.switch)

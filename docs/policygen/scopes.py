@@ -151,9 +151,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             keys=("SourceKey",),
             condition={"StringEquals": THROUGH_RDS, "Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
-        Scope(
-            "SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareAssociations"), ("*",), condition=HERE
-        ),
+        Scope("SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareAssociations"), ("*",), condition=HERE),
         Scope(
             "ShareCluster",
             ("ram:CreateResourceShare",),
@@ -351,7 +349,9 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         Scope("ListSqlScripts", ("s3:ListBucket",), ("arn:${Partition}:s3:::${SqlBucket}",)),
         Scope("ReadSqlScripts", ("s3:GetObject",), ("arn:${Partition}:s3:::${SqlBucket}/*",)),
         Scope(
-            "RunSqlFunction", ("lambda:InvokeFunction",), (f"arn:${{Partition}}:lambda:{OWN}:function:${{SqlFunction}}",)
+            "RunSqlFunction",
+            ("lambda:InvokeFunction",),
+            (f"arn:${{Partition}}:lambda:{OWN}:function:${{SqlFunction}}",),
         ),
         Scope(
             "PublishEndpoint",

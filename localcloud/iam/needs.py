@@ -9,7 +9,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from localcloud.iam import rds_needs
+from localcloud.iam import efs_needs, rds_needs
 from localcloud.iam.model import ANY, Call, Need
 from localcloud.iam.rds_needs import key_needs, request_tags, resource_tags
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     Rules = Callable[[Call, Facts], Iterator[Need]]
 
 # Prefix of a service's actions, where it is not the name of the service in boto3.
-PREFIX = {"efs": "elasticfilesystem", "resourcegroupstaggingapi": "tag", "logs": "logs", "events": "events", "dynamodbstreams": "dynamodb"}
+PREFIX = {
+    "efs": "elasticfilesystem",
+    "resourcegroupstaggingapi": "tag",
+    "logs": "logs",
+    "events": "events",
+    "dynamodbstreams": "dynamodb",
+}
 # Answered to everybody.
 FREE = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}
 S3_ACTIONS = {
@@ -199,7 +205,10 @@ def _ram(call: Call, facts: Facts) -> Iterator[Need]:
     if call.action == "CreateResourceShare":
         tags = {tag["key"]: tag.get("value", "") for tag in call.parameters.get("tags") or ()}
         kinds = tuple("rds:Cluster" if ":cluster:" in arn else arn for arn in call.parameters.get("resourceArns") or ())
-        context: dict[str, Values] = {**request_tags(tags), "ram:Principal": tuple(call.parameters.get("principals") or ())}
+        context: dict[str, Values] = {
+            **request_tags(tags),
+            "ram:Principal": tuple(call.parameters.get("principals") or ()),
+        }
         if kinds:
             context["ram:RequestedResourceType"] = kinds[0] if len(kinds) == 1 else kinds
         yield Need(action, ANY, context)
@@ -232,4 +241,7 @@ RULES: dict[str, Any] = {
     "cloudwatch": _cloudwatch,
     "ram": _ram,
     "resourcegroupstaggingapi": _tagging,
+    "efs": efs_needs.efs,
+    "backup": efs_needs.backup,
+    "lambda": efs_needs.functions,
 }

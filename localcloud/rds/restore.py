@@ -143,7 +143,12 @@ class Restore:
         if not resource:
             arn = rules.parse_arn(params["SourceDBClusterIdentifier"])
             ram = self.core.cloud.ram
-            if arn and ram and arn.region == region.name and ram.lets(region.account, params["SourceDBClusterIdentifier"]):
+            if (
+                arn
+                and ram
+                and arn.region == region.name
+                and ram.lets(region.account, params["SourceDBClusterIdentifier"])
+            ):
                 return self.core.cluster(self.core.region(arn.account, arn.region), arn.name)
             return self.core.cluster(region, params["SourceDBClusterIdentifier"])
         for cluster in region.clusters.values():

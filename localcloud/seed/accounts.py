@@ -21,6 +21,7 @@ from localcloud.names import (
     STAGING,
 )
 from localcloud.seed.clusters import seed_production_cluster, seed_staging_cluster
+from localcloud.seed.files import PRODUCTION_FILES, STAGING_FILES, seed_production_files, seed_staging_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +116,10 @@ def _production(config: CloudConfig, say: Callable[[str], None]) -> None:
     _subnet_group(config, PRODUCTION, "prod-db", subnets)
     group = _security_group(config, PRODUCTION, vpc, "prod-shop-db", "10.1.0.0/16")
     say("production: network and key alias/shop-prod")
-    seed_production_cluster(config, key, group, say)
+    with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
+        files = pool.submit(seed_production_files, config, key, vpc, subnets)
+        seed_production_cluster(config, key, group, say)
+        say(f"production: file system {PRODUCTION_FILES} {files.result()} and a backup of it")
 
 
 def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
@@ -141,7 +145,10 @@ def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
     _bucket(config, STAGING, BUCKET)
     _bucket(config, STAGING, SQL_BUCKET)
     say(f"staging: network, key alias/shop-staging, role {S3_ROLE}, buckets {BUCKET} and {SQL_BUCKET}")
-    endpoint = seed_staging_cluster(config, key, group, say)
+    with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
+        files = pool.submit(seed_staging_files, config, key, vpc, subnets)
+        endpoint = seed_staging_cluster(config, key, group, say)
+        say(f"staging: file system {STAGING_FILES} {files.result()}")
     _create(
         admin_client(STAGING, "ssm", config).put_parameter,
         "ParameterAlreadyExists",

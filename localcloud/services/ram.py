@@ -136,7 +136,9 @@ class Ram:
         if cluster is None or cluster.arn != arn:
             raise refused("UnknownResourceException", f"ResourceArn {arn} could not be found.", status=404)
         if cluster.status != "available":
-            raise refused("OperationNotPermittedException", f"{arn} is {cluster.status}; only an available one is shared.")
+            raise refused(
+                "OperationNotPermittedException", f"{arn} is {cluster.status}; only an available one is shared."
+            )
         if cluster.cross_account:
             raise refused("OperationNotPermittedException", f"{arn} is a clone of another account's cluster.")
         if cluster.kms_key_id is not None and self._is_default(account, region, cluster.kms_key_id):

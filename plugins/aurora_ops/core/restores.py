@@ -101,9 +101,7 @@ def clone_group_refusal(source: ClusterFacts, beside: Sequence[ClusterFacts]) ->
     same = [
         cluster
         for cluster in beside
-        if source.clone_group
-        and cluster.clone_group == source.clone_group
-        and cluster.cluster_id != source.cluster_id
+        if source.clone_group and cluster.clone_group == source.clone_group and cluster.cluster_id != source.cluster_id
     ]
     if len(same) < MOST_CLONES:
         return None

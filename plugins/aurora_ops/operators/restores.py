@@ -166,12 +166,17 @@ class PlanRestoreOperator(ClusterOperator):
         if self.snapshot:
             found = self.hook.find_snapshot(self.snapshot)
             if found is None:
-                raise MissingError(f"snapshot: no {self.snapshot} behind {self.aws_conn_id}; leave it empty for the newest")
+                raise MissingError(
+                    f"snapshot: no {self.snapshot} behind {self.aws_conn_id}; leave it empty for the newest"
+                )
             if found.status != "available":
                 raise StateError(f"snapshot: {self.snapshot} is {found.status}; it must be available")
         else:
             found = refresh_plan.choose_snapshot(
-                "newest", self.hook.list_snapshots(self.source_cluster), now=datetime.now(UTC), max_age_h=float(self.max_age_h)
+                "newest",
+                self.hook.list_snapshots(self.source_cluster),
+                now=datetime.now(UTC),
+                max_age_h=float(self.max_age_h),
             )
         assert found is not None  # noqa: S101 - "newest" finds one or raises
         return {"source": found.snapshot_id, "engine_version": found.engine_version}
@@ -192,7 +197,9 @@ class PlanRestoreOperator(ClusterOperator):
     def _key(self) -> str:
         found = KmsHook(self.aws_conn_id, self.region_name).find_key(self.kms_key_id)
         if found is None or not found.get("Enabled", True):
-            raise ConfigError("target.kms_key_id", self.kms_key_id, "it must be an enabled key of the account and region")
+            raise ConfigError(
+                "target.kms_key_id", self.kms_key_id, "it must be an enabled key of the account and region"
+            )
         return str(found["Arn"])
 
     def _network(self) -> list[str]:
@@ -200,9 +207,7 @@ class PlanRestoreOperator(ClusterOperator):
         if group is None:
             raise ConfigError("target.subnet_group", self.subnet_group, "it must be a DB subnet group of the account")
         network = NetworkHook(self.aws_conn_id, self.region_name)
-        return network.security_group_ids(
-            self.security_groups, group.get("VpcId"), "target.isolation_security_groups"
-        )
+        return network.security_group_ids(self.security_groups, group.get("VpcId"), "target.isolation_security_groups")
 
     def _parameters(self) -> str | None:
         live = None if self.parameter_group else self.hook.find_cluster(self.like_cluster)

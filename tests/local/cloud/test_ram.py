@@ -69,7 +69,9 @@ def test_a_shared_cluster_is_cloned_once_an_account(cloud: LocalCloud, base: h.B
         clone(cloud, base, "ram-clone")
     assert cloud.client(h.STAGING, "ram").get_resource_shares(resourceOwner="OTHER-ACCOUNTS")["resourceShares"] == []
     accept(cloud, arn)
-    [seen] = cloud.client(h.STAGING, "ram").get_resource_shares(resourceOwner="OTHER-ACCOUNTS", name=NAME)["resourceShares"]
+    [seen] = cloud.client(h.STAGING, "ram").get_resource_shares(resourceOwner="OTHER-ACCOUNTS", name=NAME)[
+        "resourceShares"
+    ]
     assert (seen["status"], seen["owningAccountId"]) == ("ACTIVE", h.PRODUCTION)
 
     with h.refused("InvalidDBClusterStateFault", "shared"):
@@ -93,7 +95,9 @@ def test_a_shared_cluster_is_cloned_once_an_account(cloud: LocalCloud, base: h.B
     h.query(found["Endpoint"], found["Port"], "DELETE FROM shop.items")
     assert h.query(base.cluster["Endpoint"], base.cluster["Port"], ITEMS) == ((3,),), "the source has its own pages"
 
-    with pytest.raises(cloud.client(h.STAGING, "ram").exceptions.OperationNotPermittedException, match="clone of another"):
+    with pytest.raises(
+        cloud.client(h.STAGING, "ram").exceptions.OperationNotPermittedException, match="clone of another"
+    ):
         share(cloud.client(h.STAGING, "ram"), found["DBClusterArn"], account=h.PRODUCTION)
     with h.refused("DBClusterNotFoundFault"):  # no longer shared
         clone(cloud, base, "ram-clone-2")
@@ -146,7 +150,9 @@ def test_an_invitation_is_answered_once_and_lists_have_pages(cloud: LocalCloud, 
     assert [len(page["resourceShares"]) for page in pages] == [2, 2, 1]
     assert {item["resourceShareArn"] for page in pages for item in page["resourceShares"]} == arns
     theirs = cloud.client(h.STAGING, "ram")
-    [first, *_] = [i for i in theirs.get_resource_share_invitations()["resourceShareInvitations"] if i["resourceShareArn"] in arns]
+    [first, *_] = [
+        i for i in theirs.get_resource_share_invitations()["resourceShareInvitations"] if i["resourceShareArn"] in arns
+    ]
     arn = first["resourceShareInvitationArn"]
     theirs.reject_resource_share_invitation(resourceShareInvitationArn=arn)
     with pytest.raises(theirs.exceptions.ResourceShareInvitationAlreadyRejectedException):

@@ -99,7 +99,9 @@ class RestoreCluster(Request):
         found: list[PermanentError] = []
         if self.source_cluster not in (None, source.cluster):
             found.append(
-                ConfigError("source_cluster", self.source_cluster, f"source.cluster is {source.cluster!r}, or leave it empty")
+                ConfigError(
+                    "source_cluster", self.source_cluster, f"source.cluster is {source.cluster!r}, or leave it empty"
+                )
             )
         if source.region != target.region:
             found.append(
@@ -107,9 +109,7 @@ class RestoreCluster(Request):
                             f"{source.region}, the target in {target.region}: use snapshot")
             )  # fmt: skip
         if source.account_id == target.account_id:
-            found.append(
-                ConfigError("restore_type", self.restore_type, "source and target are one account: use clone")
-            )
+            found.append(ConfigError("restore_type", self.restore_type, "source and target are one account: use clone"))
         return found
 
     def _capacity(self, settings: Environment) -> list[PermanentError]:

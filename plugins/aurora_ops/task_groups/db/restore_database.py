@@ -125,7 +125,11 @@ def restore_as_asked(
         **at_target,
     )
     stop_sharing = StopSharingClusterOperator(
-        task_id="stop_sharing", share_name=share_name, key_arn=plan["shared_key_arn"], account_id=account_id, **at_source
+        task_id="stop_sharing",
+        share_name=share_name,
+        key_arn=plan["shared_key_arn"],
+        account_id=account_id,
+        **at_source,
     )
     plan_task >> share >> accept >> cluster >> stop_sharing.as_teardown(on_failure_fail_dagrun=True)
     return _complete(
@@ -175,9 +179,7 @@ def _complete(
         kms_key_id=secret_key_id,
         **at_target,
     )
-    role = AttachRoleOperator(
-        task_id="configure_s3_integration", cluster_id=cluster_id, role_arn=role_arn, **at_target
-    )
+    role = AttachRoleOperator(task_id="configure_s3_integration", cluster_id=cluster_id, role_arn=role_arn, **at_target)
     created = CreateInstancesOperator(
         task_id="create_readers",
         cluster_id=cluster_id,
