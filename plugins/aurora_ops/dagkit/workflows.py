@@ -114,6 +114,7 @@ def _place(
             topic_arn=job["topic_arn"],
             keep_days=job["records_kept_days"],
             environment=job["environment"],
+            hidden=request.hidden,
             **job.at("orchestrator"),
         )
         last >> record.as_teardown()

@@ -28,6 +28,9 @@ class Request(Section):
 
     places: ClassVar[tuple[Place, ...]] = ("target",)
 
+    hidden: ClassVar[tuple[str, ...]] = ()
+    """Fields that may hold data: records and announcements give their length only."""
+
     environment: EnvironmentName
 
     def changed_clusters(self) -> dict[str, str]:

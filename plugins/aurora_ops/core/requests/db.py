@@ -11,6 +11,8 @@ from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
 from aurora_ops.core.requests.base import InstanceClass, Place, Request
 from aurora_ops.core.requests.db_restore import RestoreCluster as RestoreCluster
+from aurora_ops.core.requests.db_sql import RunSqlFromS3 as RunSqlFromS3
+from aurora_ops.core.requests.db_sql import RunSqlLambda as RunSqlLambda
 from aurora_ops.core.settings import Environment, Identifier
 
 ClusterName = Annotated[
