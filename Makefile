@@ -48,7 +48,7 @@ test-kills: install ## every part is killed at every task of a refresh; the tabl
 lint: install ## ruff, mypy, layers, generated pages
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack docs/policygen benchmarks
+	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack docs/policygen docs/capabilities.py benchmarks
 	@$(RUN) PYTHONPATH=plugins .venv/bin/lint-imports
 	@$(RUN) PYTHONPATH=plugins $(PY) docs/generate.py --check
 

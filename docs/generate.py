@@ -72,18 +72,19 @@ def pages() -> dict[Path, str]:
     """Write everything that is generated: file to text."""
     found = {HERE / "reference" / "settings.md": settings_page()}
     with quiet_airflow():
-        found |= permission_files()
+        found |= files_from_dags()
     return found
 
 
-def permission_files() -> dict[Path, str]:
-    """Write policies, templates and their page; the first environment is the example."""
+def files_from_dags() -> dict[Path, str]:
+    """Write what follows from the DAGs: capabilities, policies, templates and their page; the first environment is the example."""
     # Only here: they import Airflow, which reads its environment at that moment.
+    import capabilities
     from policygen import page, policies, templates
     from policygen.needs import needs_of
 
     dags = read_dags(REPO / "dags")
-    found: dict[Path, str] = {}
+    found = {HERE / "reference" / "capabilities.md": capabilities.page(dags, REPO / "tests")}
     names = environments.names(INCLUDE / "config")
     for name in reversed(names):
         settings = environments.resolve(environments.read(INCLUDE / "config" / f"{name}.yaml")).settings

@@ -9,7 +9,7 @@ from typing import Any
 
 from aurora_ops.core.errors import StateError
 from aurora_ops.core.mask_plan import TablePlan
-from aurora_ops.core.tables import quoted
+from aurora_ops.core.tables import compared, quoted
 
 # Lines of SHOW CREATE TABLE: two blanks, then a definition. Newlines within comments and defaults are written as \n.
 _INDEX = re.compile(r"  (?P<definition>(?:UNIQUE |SPATIAL )?KEY (?P<name>`(?:[^`]|``)+`) .*?)(?P<comma>,?)$")
@@ -72,10 +72,7 @@ def add_indexes(name: str, indexes: Sequence[str]) -> str:
 
 
 def beyond(key: Sequence[str], bound: Bound) -> tuple[str, Args]:
-    """Condition for the rows of which the key is greater than a bound; for all rows where the bound is empty.
-
-    Written out column by column, since MySQL finds no range for ``(a, b) > (x, y)``.
-    """
+    """Condition for the rows of which the key is greater than a bound; for all rows where the bound is empty."""
     return _compared(key, bound, ">", ">")
 
 
@@ -87,11 +84,8 @@ def up_to(key: Sequence[str], bound: Bound) -> tuple[str, Args]:
 def _compared(key: Sequence[str], bound: Bound, strict: str, last: str) -> tuple[str, Args]:
     if not bound:
         return "TRUE", []
-    column, value = quoted(key[0]), bound[0]
-    if len(key) == 1:
-        return f"{column} {last} %s", [value]
-    rest, args = _compared(key[1:], bound[1:], strict, last)
-    return f"({column} {strict} %s OR ({column} = %s AND {rest}))", [value, value, *args]
+    args = [value for value in bound[:-1] for _ in range(2)]
+    return compared(key, ["%s"] * len(key), strict, last), [*args, bound[-1]]
 
 
 def next_bound(plan: TablePlan, after: Bound, rows: int) -> tuple[str, Args]:

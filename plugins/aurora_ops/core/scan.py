@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aurora_ops.core.shapes import Shape, literal, suspect_sql
-from aurora_ops.core.tables import Column, Table, quoted
+from aurora_ops.core.tables import Column, Table, compared, quoted
 
 _CHARACTERS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set", "json"})
 _BYTES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
@@ -132,13 +132,7 @@ class Walk(NamedTuple):
         return self._compared(name, "<", "<=")
 
     def _compared(self, name: str, before_last: str, at_last: str) -> str:
-        """Compare the key with a border, column by column: servers use the index for this, not for row values."""
-        parts = []
-        for n, key in enumerate(self.keys):
-            same = [f"{quoted(other)} = @{name}_{m}" for m, other in enumerate(self.keys[:n])]
-            operator = at_last if n == len(self.keys) - 1 else before_last
-            parts.append(" AND ".join([*same, f"{quoted(key)} {operator} @{name}_{n}"]))
-        return "(" + " OR ".join(f"({part})" for part in parts) + ")"
+        return compared(self.keys, [f"@{name}_{n}" for n in range(len(self.keys))], before_last, at_last)
 
 
 def walk(table: Table, keys: Sequence[tuple[str, str]]) -> Walk:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from aurora_ops.core.errors import ConfigError
@@ -14,6 +15,21 @@ COLUMN_PATTERN = r"^[0-9A-Za-z_$]{1,64}\.[0-9A-Za-z_$]{1,64}\.[0-9A-Za-z_$]{1,64
 def quoted(name: str) -> str:
     """Quote an identifier for MySQL, whatever is in it."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def compared(key: Sequence[str], operands: Sequence[str], strict: str, last: str) -> str:
+    """Compare a key with a bound, column by column: servers find no range of an index for ``(a, b) > (x, y)``.
+
+    :param key: columns of the key.
+    :param operands: SQL of the bound, one a column; each but the last stands in the result twice, one after the other.
+    :param strict: comparison of every column but the last.
+    :param last: comparison of the last column.
+    """
+    column, operand = quoted(key[0]), operands[0]
+    if len(key) == 1:
+        return f"{column} {last} {operand}"
+    rest = compared(key[1:], operands[1:], strict, last)
+    return f"({column} {strict} {operand} OR ({column} = {operand} AND {rest}))"
 
 
 class Table(NamedTuple):

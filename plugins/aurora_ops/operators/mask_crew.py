@@ -14,10 +14,11 @@ from typing import Any
 from aurora_ops.core import mask_sql
 from aurora_ops.core.errors import VerificationError
 from aurora_ops.core.mask_plan import TablePlan
-from aurora_ops.core.masking import SALT_VARIABLE, SCRATCH
+from aurora_ops.core.masking import SCRATCH
 from aurora_ops.hooks.mysql import MySqlHook
 from aurora_ops.operators import mask_ledger
 from aurora_ops.operators.mask_ledger import Entry
+from aurora_ops.operators.sessions import lock_changed_rows_only, set_salt
 
 _LOG_EVERY_S = 5
 _LOCK_WAIT_S = 600
@@ -53,13 +54,11 @@ class Finished:
 
 def mask_session(sql: MySqlHook, salt: str) -> None:
     """Prepare a session for masking: the salt, no checks that cannot fail here, locks of the rows it changes only."""
-    sql.run(f"SET {SALT_VARIABLE} = %s", (salt,), what="salt")
+    set_salt(sql, salt)
     # in another zone an hour comes twice in autumn, and a shared salt would make other fakes of the same TIMESTAMP
     sql.run(f"SET SESSION sql_mode = '{_SQL_MODE}', foreign_key_checks = 0, time_zone = '+00:00'", what="session")
     sql.run(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WAIT_S}", what="session")
-    logged, style = sql.rows("SELECT @@log_bin, @@binlog_format", what="session")[0]
-    if not (int(logged) and str(style).upper() == "STATEMENT"):  # which needs the stricter level
-        sql.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", what="session")
+    lock_changed_rows_only(sql)
     names = ", ".join(f"'{name}'" for name in _INDEX_BUILDING)
     for name, _ in sql.rows(f"SHOW VARIABLES WHERE Variable_name IN ({names})", what="session"):
         sql.run(f"SET SESSION {name} = {_INDEX_BUILDING[name]}", what="session")

@@ -15,7 +15,7 @@ from aurora_ops.core.tables import Column, Table, quoted
 from aurora_ops.hooks.mysql import Login, MySqlHook
 from aurora_ops.hooks.rds import Cluster
 from aurora_ops.operators.base import Result
-from aurora_ops.operators.sessions import spread
+from aurora_ops.operators.sessions import lock_changed_rows_only, set_salt, spread
 from aurora_ops.operators.sql import SqlOperator, count_rows, read_columns, read_keys, user_tables
 
 _SCRATCH = quoted(masking.SCRATCH)
@@ -47,7 +47,7 @@ class MaskingOperator(SqlOperator):
         raise NotImplementedError
 
     def _prepare(self, sql: MySqlHook, login: Login) -> None:
-        sql.run(f"SET {masking.SALT_VARIABLE} = %s", (masking.salt(login.password, self.run_key),), what="salt")
+        set_salt(sql, masking.salt(login.password, self.run_key))
         sql.run(f"CREATE DATABASE IF NOT EXISTS {_SCRATCH}", what="scratch schema")
         sql.run(
             f"CREATE TABLE IF NOT EXISTS {_SCRATCH}.progress "
@@ -76,21 +76,18 @@ class ProofOperator(MaskingOperator):
         super().__init__(**kwargs)
         self.connections = connections
 
-    def work(self, cluster: Cluster, context: Context) -> Result:
-        """Keep the login, for further connections."""
-        self._login = self.master(cluster)
-        return super().work(cluster, context)
+    def master(self, cluster: Cluster) -> Login:
+        """Find the login once, and keep it for further connections."""
+        self._login = super().master(cluster)
+        return self._login
 
     def connection(self) -> MySqlHook:
         """Open one more connection, prepared for proof."""
         sql = MySqlHook(self._login)
-        salt = masking.salt(self._login.password, self.run_key)
-        sql.run(f"SET {masking.SALT_VARIABLE} = %s", (salt,), what="salt")
+        set_salt(sql, masking.salt(self._login.password, self.run_key))
         # for the scratch tables only: nothing is referred to in them, and nothing in them is unique
         sql.run("SET SESSION unique_checks = 0, foreign_key_checks = 0", what="session")
-        logged, style = sql.rows("SELECT @@log_bin, @@binlog_format", what="session")[0]
-        if not (int(logged) and str(style).upper() == "STATEMENT"):  # which needs the stricter level
-            sql.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", what="session")
+        lock_changed_rows_only(sql)
         return sql
 
     @staticmethod

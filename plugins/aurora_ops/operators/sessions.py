@@ -1,4 +1,4 @@
-"""Work on several connections at once."""
+"""Sessions for masking and proof, and work on several of them at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,21 @@ from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecut
 from contextlib import ExitStack
 from typing import TypeVar
 
+from aurora_ops.core.masking import SALT_VARIABLE
 from aurora_ops.hooks.mysql import MySqlHook
+
+
+def set_salt(sql: MySqlHook, salt: str) -> None:
+    """Give a session the salt that masks and digests are keyed by."""
+    sql.run(f"SET {SALT_VARIABLE} = %s", (salt,), what="salt")
+
+
+def lock_changed_rows_only(sql: MySqlHook) -> None:
+    """Let a session lock the rows that it changes and no others (``READ COMMITTED``), where the binary log allows that."""
+    logged, style = sql.rows("SELECT @@log_bin, @@binlog_format", what="session")[0]
+    if not (int(logged) and str(style).upper() == "STATEMENT"):  # which needs the stricter level
+        sql.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", what="session")
+
 
 Job = TypeVar("Job")
 Done = TypeVar("Done")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -37,18 +38,28 @@ class Workflows:
 
     def refused(self, dag_id: str, **conf: Any) -> str:
         """See that a workflow is refused, by its form or its check, with no call that changes anything; return what was said."""
+        [said] = self.all_refused([(dag_id, conf)])
+        return said
+
+    def all_refused(self, cases: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+        """See that each of these is refused, all at once; return what was said to each."""
         began = time.time()
-        try:
-            run = self.stack.trigger(dag_id, {"environment": "staging", **conf})
-        except ApiError as error:
-            said = str(error)
-        else:
-            run = self.stack.wait(run)
-            assert run.state == "failed", self.stack.states(run)
-            assert self.stack.states(run)["check"] == "failed"
-            said = self._causes(run)["check"]
+        begun = [self._begin(dag_id, conf) for dag_id, conf in cases]
+        said = [one if isinstance(one, str) else self._refusal(one) for one in begun]
         assert self.mutations(began) == []
         return said
+
+    def _begin(self, dag_id: str, conf: dict[str, Any]) -> Any:
+        try:
+            return self.stack.trigger(dag_id, {"environment": "staging", **conf})
+        except ApiError as error:
+            assert error.status == 400, error
+            return str(error)
+
+    def _refusal(self, run: Any) -> str:
+        run = self.stack.wait(run)
+        assert (run.state, self.stack.states(run)["check"]) == ("failed", "failed"), (run, self.stack.states(run))
+        return self._causes(run)["check"]
 
     def result(self, run: Any, task_id: str) -> Any:
         """Return what a task returned."""
