@@ -16,6 +16,7 @@ from tests.graph.conftest import mutating, read_dags
 STAGING = {
     f"aws_destination_eu_west_1.reap_{kind}" for kind in ("clusters", "snapshots", "kept_tables", "secret_versions")
 }
+STOP_AGAIN = "aws_destination_eu_west_1.stop_again"  # RDS starts what is stopped after seven days
 SOURCE = {f"aws_source_eu_west_1.reap_{kind}" for kind in ("clusters", "snapshots", "grants")}
 
 
@@ -25,7 +26,7 @@ def reaper(bag):
 
 
 def test_every_kind_in_every_account(reaper) -> None:
-    assert set(reaper.task_ids) == {"check", "reap_locks", "record_reap", *STAGING, *SOURCE}
+    assert set(reaper.task_ids) == {"check", "reap_locks", "record_reap", STOP_AGAIN, *STAGING, *SOURCE}
 
 
 def test_one_kind_does_not_wait_for_another_and_all_wait_for_the_check(reaper) -> None:
@@ -36,7 +37,7 @@ def test_one_kind_does_not_wait_for_another_and_all_wait_for_the_check(reaper) -
 def test_a_red_task_makes_a_red_run_and_is_written_down(reaper) -> None:
     record = reaper.get_task("record_reap")
     assert record.is_teardown
-    assert record.upstream_task_ids >= {*STAGING, *SOURCE, "reap_locks"}
+    assert record.upstream_task_ids >= {*STAGING, *SOURCE, STOP_AGAIN, "reap_locks"}
     assert sorted(task for tasks in record.tasks.values() for task in tasks) == sorted(
         {*STAGING, *SOURCE, "reap_locks"}
     )
@@ -101,7 +102,7 @@ class TestEnvironments:
     def test_accounts_that_are_shared_are_looked_at_once(self, include) -> None:
         self.write(include, "dev", safety={"reap": "remove"})
         dag = read_dags().dags["reap_expired"]
-        assert set(dag.task_ids) == {"check", "reap_locks", "record_reap", *STAGING, *SOURCE}
+        assert set(dag.task_ids) == {"check", "reap_locks", "record_reap", STOP_AGAIN, *STAGING, *SOURCE}
         task = dag.get_task("aws_destination_eu_west_1.reap_clusters")
         assert task.environments == ["dev", "staging"]
         assert task.policy == "report", "all must agree"

@@ -32,12 +32,12 @@ def run_type(dag_run: Any) -> str:
 class RunOperator(RefreshOperator[RunsHook]):
     """What the operators of a run share.
 
-    :param table: table of runs.
+    :param table: table of runs (templated).
     :param target_key: the target, ``refresh#<account>#<cluster>`` (templated).
     """
 
     hook_class = RunsHook
-    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "target_key")
+    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "table", "target_key")
 
     def __init__(self, *, table: str, target_key: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

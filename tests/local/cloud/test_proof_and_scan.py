@@ -16,6 +16,7 @@ from aurora_ops.operators import scan_tables
 from aurora_ops.operators.mask_tables import MaskDatabaseOperator
 from aurora_ops.operators.masking import FingerprintColumnsOperator, ProveMaskOperator
 from aurora_ops.operators.scan import COVERAGE_KEY, ScanColumnsOperator
+from aurora_ops.operators.sql import SqlOperator
 
 from localcloud.mariadb.engine import Engine
 from localcloud.seed import shop
@@ -60,8 +61,7 @@ class Database:
         self.sql = sql
         self.pushed: dict[str, Any] = {}
         login = Login(ADDRESS, port, "admin", PASSWORD)
-        for kind in (FingerprintColumnsOperator, MaskDatabaseOperator, ProveMaskOperator, ScanColumnsOperator):
-            monkeypatch.setattr(kind, "master", lambda self, cluster: login)
+        monkeypatch.setattr(SqlOperator, "master", lambda self, cluster: login)
 
     def run(self, operator: Any) -> Any:
         ti = SimpleNamespace(xcom_push=lambda key, value: self.pushed.update({key: value}))

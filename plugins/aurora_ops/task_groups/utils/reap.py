@@ -19,7 +19,7 @@ from aurora_ops.operators.reap_others import (
     ReapLocksOperator,
     ReapSecretVersionsOperator,
 )
-from aurora_ops.operators.reaping import CheckReapOperator, Locks, RecordReapOperator
+from aurora_ops.operators.reaping import CheckReapOperator, Locks, ReapOperator, RecordReapOperator
 from aurora_ops.task_groups.typed import Outputs, group
 
 
@@ -63,7 +63,9 @@ def reap_everywhere(environments: Sequence[Environment], checked: CheckReapOpera
             table=orchestrator.runs_table,
             topic_arn=orchestrator.topic_arn,
             keep_days=orchestrator.records_kept_days,
-            tasks={pk: [task.task_id for task in found] for pk, found in written.items()},
+            tasks={
+                pk: [task.task_id for task in found if isinstance(task, ReapOperator)] for pk, found in written.items()
+            },
             report_only=plan["report_only"],
             aws_conn_id=orchestrator.aws_conn_id,
             region_name=orchestrator.region,
