@@ -172,7 +172,8 @@ class StackConfig:
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             # A new DAG file is seen within seconds instead of five minutes.
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
+            # A file that has changed is parsed at once; parsing all of them again every half minute keeps a processor busy.
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
             "LOGGING__BASE_LOG_FOLDER": str(self.logs),
         }
         return (

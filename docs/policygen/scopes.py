@@ -272,7 +272,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             (f"{RDS}:cluster:${{TargetCluster}}", f"{RDS}:cluster:${{OldCluster}}", f"{RDS}:db:${{Instances}}"),
             condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
         ),
-        Scope("TagByArn", ("tag:TagResources",), ("*",), condition=HERE),
+        Scope("TagByArn", ("tag:GetResources", "tag:TagResources"), ("*",), condition=HERE),
         Scope(
             "TagDatabases",
             ("rds:AddTagsToResource",),
