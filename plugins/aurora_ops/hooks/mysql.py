@@ -190,7 +190,8 @@ class MySqlHook:
     @property
     def in_transaction(self) -> bool:
         """Whether what was run last is not permanent yet, as the server says."""
-        return bool(self.connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
+        connection: Any = self.connection  # the stubs lack what the server says
+        return bool(connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
 
     def rows(self, sql: str, args: Sequence[Any] | None = None, *, what: str = "query") -> list[tuple[Any, ...]]:
         """Run a query and return all its rows; for results that are known to be small."""
