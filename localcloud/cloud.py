@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from localcloud.mariadb.engine import Engine
     from localcloud.rds.core import Core
     from localcloud.recorder import Recorder
+    from localcloud.services.ram import Ram
 
     AdminOperation: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
     EndResource: TypeAlias = Callable[[str, str, dict[str, Any], str], None]
 
 
 # Services that change each other's state share a lock.
-SHARED_LOCKS = {"sns": "sqs", "backup": "efs"}
+SHARED_LOCKS = {"sns": "sqs", "backup": "efs", "ram": "rds", "resourcegroupstaggingapi": "rds"}
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class Cloud:
         self._shutdown: list[Callable[[], None]] = []
         self._admin: dict[str, AdminOperation] = {}
         self.rds: Core | None = None  # what identity policies are asked about; RDS puts itself here
+        self.ram: Ram | None = None  # which clusters other accounts may clone; RAM puts itself here
         self.efs: Files | None = None  # likewise
         self.access: Access | None = None
         self._terminal: dict[str, EndResource] = {}

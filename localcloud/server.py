@@ -22,7 +22,7 @@ from localcloud.iam.access import Access
 from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
-from localcloud.services import functions, iam, kms, kms_rules, secretsmanager, sts
+from localcloud.services import functions, iam, kms, kms_rules, ram, secretsmanager, sts, tagging
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         kms=key_rules,
         secrets=secretsmanager.RdsMasterSecrets(key_rules),
     )
-    for extension in (iam, sts, kms, secretsmanager, rds, backdate, efs, functions, eks):
+    for extension in (iam, sts, kms, secretsmanager, rds, backdate, ram, tagging, efs, functions, eks):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)
     cloud.on_admin("iam-enforce", access.switch)

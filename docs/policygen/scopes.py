@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aurora_ops.core.safety import REFRESH_TAG
 from aurora_ops.hooks.kms import SNAPSHOT_OPERATIONS
 
 from policygen import scopes_efs
-from policygen.scope import MADE_OURS, MADE_REFRESHABLE, OURS, OWN, REFRESHABLE, Scope
+from policygen.scope import MADE_OURS, MADE_REFRESHABLE, OURS, OWN, REFRESHABLE, Condition, Scope
 
 RDS = "arn:${Partition}:rds:${Region}:${Account}"
 ABROAD = "arn:${Partition}:rds:${SourceRegion}:${SourceAccount}"
@@ -23,6 +24,7 @@ CLUSTERS = (
     f"{RDS}:cluster:${{TemporaryCluster}}",
     f"{RDS}:cluster:${{OldCluster}}",
 )
+HERE: Condition = {"StringEquals": {"aws:RequestedRegion": "${Region}"}}
 THROUGH_RDS = {"kms:ViaService": "rds.${Region}.amazonaws.com"}
 
 SCOPES: dict[str, tuple[Scope, ...]] = {
@@ -125,6 +127,22 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             keys=("SourceKey",),
             condition={"StringEquals": THROUGH_RDS, "Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
+        Scope("SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareAssociations"), ("*",), condition=HERE),
+        Scope(
+            "ShareCluster",
+            ("ram:CreateResourceShare",),
+            ("*",),
+            condition={
+                "StringEquals": {**MADE_OURS["StringEquals"], "ram:RequestedResourceType": "rds:Cluster"},
+                "ForAllValues:StringEquals": {"ram:Principal": ["${TargetAccount}"]},
+            },
+        ),
+        Scope(
+            "StopSharingCluster",
+            ("ram:DeleteResourceShare",),
+            (f"arn:${{Partition}}:ram:{OWN}:resource-share/*",),
+            condition=OURS,
+        ),
         Scope("ReadSchema", ("secretsmanager:GetSecretValue",), (f"{SECRET}:${{SchemaSecret}}-??????",)),
     ),
     "target": (
@@ -182,12 +200,30 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ("rds:RestoreDBClusterFromSnapshot",),
             (
                 f"{RDS}:cluster:${{TemporaryCluster}}",
-                f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",
+                f"{RDS}:cluster-snapshot:*",
                 f"{RDS}:subgrp:${{SubnetGroup}}",
                 f"{RDS}:cluster-pg:${{ParameterGroup}}",
                 f"{RDS}:og:default:*",
             ),
             condition=MADE_REFRESHABLE,
+        ),
+        Scope(
+            "CloneCluster",
+            ("rds:RestoreDBClusterToPointInTime",),
+            (
+                *CLUSTERS,
+                f"{ABROAD}:cluster:${{SourceCluster}}",
+                f"{RDS}:subgrp:${{SubnetGroup}}",
+                f"{RDS}:cluster-pg:${{ParameterGroup}}",
+                f"{RDS}:og:default:*",
+            ),
+            condition=MADE_REFRESHABLE,
+        ),
+        Scope("SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareInvitations"), ("*",), condition=HERE),
+        Scope(
+            "AcceptSharesOfSource",
+            ("ram:AcceptResourceShareInvitation",),
+            ("arn:${Partition}:ram:${SourceRegion}:${SourceAccount}:resource-share-invitation/*",),
         ),
         Scope(
             "CreateInstances",
@@ -211,6 +247,13 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
             (*CLUSTERS, f"{RDS}:db:${{Instances}}"),
             condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
+        ),
+        Scope("TagByArn", ("tag:GetResources", "tag:TagResources"), ("*",), condition=HERE),
+        Scope(
+            "TagDatabases",
+            ("rds:AddTagsToResource",),
+            (*CLUSTERS, f"{RDS}:db:${{Instances}}"),
+            condition={**REFRESHABLE, "ForAllValues:StringNotLike": {"aws:TagKeys": ["aurora-ops:*", REFRESH_TAG]}},
         ),
         Scope(
             "ChangeClusters",
@@ -278,6 +321,13 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             "KeepTables",
             ("s3:PutObject", "s3:GetObject", "s3:DeleteObject"),
             ("arn:${Partition}:s3:::${KeepBucket}/aurora-ops/${Environment}/*",),
+        ),
+        Scope("ListSqlScripts", ("s3:ListBucket",), ("arn:${Partition}:s3:::${SqlBucket}",)),
+        Scope("ReadSqlScripts", ("s3:GetObject",), ("arn:${Partition}:s3:::${SqlBucket}/*",)),
+        Scope(
+            "RunSqlFunction",
+            ("lambda:InvokeFunction",),
+            (f"arn:${{Partition}}:lambda:{OWN}:function:${{SqlFunction}}",),
         ),
         Scope(
             "PublishEndpoint",

@@ -30,6 +30,8 @@ OPTIONAL = {
     "FilesKey": "UseKeysThroughEfs",
     "FilesParameters": "PublishFiles",
     "EksCluster": "ReadEksCluster ScaleNodegroups",
+    "SqlBucket": "ListSqlScripts ReadSqlScripts",
+    "SqlFunction": "RunSqlFunction",
 }
 
 
@@ -193,6 +195,7 @@ def _defaults(example: Environment) -> dict[str, str]:
         "SourceKey": source.kms_key_id or "alias/aurora",
         "SchemaSecret": source.schema_secret or "",
         "TargetRole": target.role_arn,
+        "TargetAccount": target.account_id,
         "TargetCluster": target.cluster,
         "TargetKey": target.kms_key_id,
         "MasterSecretKey": target.master_secret_kms_key_id or target.kms_key_id,
@@ -201,6 +204,8 @@ def _defaults(example: Environment) -> dict[str, str]:
         "S3Role": target.s3_role_arn or "",
         "UserSecretPrefix": (secrets[0].rpartition("/")[0] + "/") if secrets else f"{example.environment}/",
         "KeepBucket": database.keep_bucket or "",
+        "SqlBucket": database.sql_bucket or "",
+        "SqlFunction": database.sql_function or "",
         "EndpointParameter": (target.endpoint_parameter or "").lstrip("/"),
         "EksCluster": example.eks.cluster if example.eks else "",
     }

@@ -47,6 +47,7 @@ def of_environment(settings: Environment, place: str) -> Values:
         "CopiedSnapshots": [_snapshots(settings, "copy")],
         "ManualSnapshots": [f"{purpose}-{settings.environment}-*" for purpose in ("manual", "final")],
         "TargetRole": [target.role_arn],
+        "TargetAccount": [target.account_id],
         "TargetCluster": clusters,
         "TemporaryCluster": temporary,
         "OldCluster": old,
@@ -58,6 +59,8 @@ def of_environment(settings: Environment, place: str) -> Values:
         "S3Role": _given(target.s3_role_arn),
         "UserSecrets": [f"{user.secret}-??????" for user in settings.database.users],
         "KeepBucket": _given(settings.database.keep_bucket),
+        "SqlBucket": _given(settings.database.sql_bucket),
+        "SqlFunction": _given(settings.database.sql_function),
         "EndpointParameter": _given(target.endpoint_parameter and target.endpoint_parameter.lstrip("/")),
         "EksCluster": [settings.eks.cluster] if settings.eks else [],
         "Nodegroups": list(settings.eks.nodegroups) if settings.eks else [],
@@ -132,6 +135,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "ReplicationRole": "ARN of the role that EFS assumes, setting files.replication_role_arn",
         "SourceFileSystem": "Id of the file system, of setting files.source_file_system, or *",
         "TargetRole": "ARN of the role in the target's account, setting target.role_arn",
+        "TargetAccount": "Account that may clone the source, setting target.account_id",
     },
     "target": {
         "Environment": "Name of the environment's file in include/config",
@@ -151,6 +155,8 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "FilesKey": "Alias of the key of new file systems, setting files.kms_key_id",
         "FilesParameters": "SSM parameters of the files without their first slash, as a pattern, settings files.*_parameter",
         "EksCluster": "EKS cluster for jobs and storage, setting eks.cluster",
+        "SqlBucket": "Bucket with SQL scripts, setting database.sql_bucket",
+        "SqlFunction": "Lambda function that runs SQL, setting database.sql_function",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },
 }

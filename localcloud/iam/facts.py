@@ -45,6 +45,11 @@ class Facts:
                 found = region.snapshots.get(parts[6])
             return dict(found.tags) if found else {}
 
+    def share_tags(self, arn: str) -> dict[str, str]:
+        """Tags of a resource share."""
+        ram = self._cloud.ram
+        return next((dict(share.tags) for share in ram.shares if share.arn == arn), {}) if ram else {}
+
     def efs_tags(self, arn: str) -> dict[str, str]:
         """Tags of a file system or access point; none for what does not exist."""
         files = self._cloud.efs

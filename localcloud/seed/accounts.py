@@ -34,6 +34,7 @@ RUNS_TABLE = "aurora-ops-runs"
 TOPIC = "aurora-ops"
 QUEUE = "aurora-ops-inbox"
 BUCKET = f"aurora-ops-{STAGING}"
+SQL_BUCKET = f"aurora-ops-sql-{STAGING}"
 REPORT_BUCKET = f"aurora-ops-{SHARED}"
 ENDPOINT_PARAMETER = "/staging/shop/database/endpoint"
 S3_ROLE = "staging-shop-aurora-s3"
@@ -146,7 +147,8 @@ def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
         AssumeRolePolicyDocument=_document(Principal={"Service": "rds.amazonaws.com"}, Action="sts:AssumeRole"),
     )
     _bucket(config, STAGING, BUCKET)
-    say(f"staging: network, key alias/shop-staging, role {S3_ROLE}, bucket {BUCKET}")
+    _bucket(config, STAGING, SQL_BUCKET)
+    say(f"staging: network, key alias/shop-staging, role {S3_ROLE}, buckets {BUCKET} and {SQL_BUCKET}")
     with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
         files = pool.submit(seed_staging_files, config, key, vpc, subnets)
         endpoint = seed_staging_cluster(config, key, group, say)

@@ -38,6 +38,7 @@ TOGETHER = {
     "rds": ("secretsmanager", "kms"),
     "sns": ("sqs",),
     "secretsmanager": ("kms",),
+    "resourcegroupstaggingapi": ("rds",),
     "efs": ("kms",),
     "backup": ("efs", "kms"),
 }

@@ -152,6 +152,8 @@ def test_the_source_is_only_read_snapshotted_and_shared() -> None:
         "rds:RemoveTagsFromResource",
         "kms:CreateGrant",
         "kms:RevokeGrant",
+        "ram:CreateResourceShare",
+        "ram:DeleteResourceShare",
     }
 
 

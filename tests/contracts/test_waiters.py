@@ -66,6 +66,10 @@ NOT_YET = {
         "DBInstances": [{"DBInstanceStatus": "modifying"}],
         "DBClusterSnapshots": [{"Status": "creating"}],
     },
+    "ram": {
+        "resourceShareAssociations": [{"status": "ASSOCIATING"}],
+        "resourceShares": [{"status": "PENDING"}],
+    },
     "secretsmanager": {"VersionIdsToStages": {VERSION: ["AWSCURRENT"]}},
     "efs": {
         "FileSystems": [{"LifeCycleState": "updating"}],

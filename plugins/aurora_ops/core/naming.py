@@ -87,6 +87,11 @@ def job(purpose: str, environment: str, moment: datetime) -> str:
     return fit(f"{purpose}-{environment}", f"-{stamp(moment)}")
 
 
+def cluster_share(source: str, environment: str) -> str:
+    """Name the resource share through which an environment's account clones the source."""
+    return fit(f"clone-{environment}-{source}", "")
+
+
 def is_snapshot_of_a_run(name: str) -> bool:
     """Tell whether a name is one that ``snapshot`` makes: tags alone may have been copied from a cluster."""
     return _OF_A_RUN.fullmatch(name) is not None

@@ -224,6 +224,14 @@ class Database(Section):
     scan: Scan = Field(default_factory=lambda: Scan.model_validate({}))
     masking: Masking = Field(default_factory=lambda: Masking.model_validate({}))
     keep_bucket: str | None = Field(None, description="bucket of the target's account for the tables that are kept")
+    sql_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = Field(
+        None, description="bucket of the target's account with the scripts of db_run_sql_from_s3; none: it is refused"
+    )
+    sql_function: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        None,
+        description="Lambda function of the target's account, in its VPC, through which db_run_sql_lambda runs SQL; none: the "
+        "worker runs it itself",
+    )
     users: list[User] = Field(default_factory=list, description="users that stay")
     tls_ca: str | None = Field(None, description="file of certificate authorities the server is checked against")
 

@@ -153,6 +153,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
     :param environment: environment of the run (templated).
     :param announce: announce a success too (templated).
     :param check_task: id of the task that checked the input.
+    :param hidden: parameters of the run that may hold data, and are not written down.
     :return: ``{"outcome", "pk", "sk", "announced"}``.
     """
 
@@ -176,6 +177,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
         environment: str,
         announce: bool = False,
         check_task: str = "check",
+        hidden: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -185,6 +187,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
         self.environment = environment
         self.announce = announce
         self.check_task = check_task
+        self.hidden = list(hidden)
 
     def take_pass(self, context: Context) -> Result:
         """Collect, write, announce."""
@@ -210,6 +213,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
                 for task_id in failed
             },
             keep_days=int(self.keep_days),
+            hidden=self.hidden,
         )
         self.hook.put(self.table, record)
         announced = bool(self.topic_arn) and (self.announce or record["outcome"] == "failed")
