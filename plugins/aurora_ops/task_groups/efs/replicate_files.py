@@ -93,9 +93,10 @@ def check_sync(
         **probe,
         **target,
     )
+    # Teardowns all: a task that runs whatever happens would otherwise decide that the run has succeeded.
     remove_flag = RemoveFlagOperator(
-        task_id="remove_flag", file_system_id=Outputs(find)["file_system_id"], trigger_rule="all_done", **at_source
-    )
+        task_id="remove_flag", file_system_id=Outputs(find)["file_system_id"], **at_source
+    ).as_teardown()
     remove_here = RemoveProbesOperator(task_id="remove_source_probe", **asked, **source).as_teardown()
     remove_there = RemoveProbesOperator(task_id="remove_target_probe", **asked, **target).as_teardown()
     find >> write >> synced >> read >> remove_flag >> remove_here
