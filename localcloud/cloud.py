@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
     from localcloud.accounts import Identities
     from localcloud.config import CloudConfig
+    from localcloud.efs.core import Core as Files
     from localcloud.iam.access import Access
     from localcloud.mariadb.engine import Engine
     from localcloud.rds.core import Core
     from localcloud.recorder import Recorder
+    from localcloud.services.ram import Ram
 
     AdminOperation: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
     EndResource: TypeAlias = Callable[[str, str, dict[str, Any], str], None]
 
 
 # Services that change each other's state share a lock.
-SHARED_LOCKS = {"sns": "sqs"}
+SHARED_LOCKS = {"sns": "sqs", "backup": "efs", "ram": "rds", "resourcegroupstaggingapi": "rds"}
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ class Cloud:
         self._shutdown: list[Callable[[], None]] = []
         self._admin: dict[str, AdminOperation] = {}
         self.rds: Core | None = None  # what identity policies are asked about; RDS puts itself here
+        self.ram: Ram | None = None  # which clusters other accounts may clone; RAM puts itself here
+        self.efs: Files | None = None  # likewise
         self.access: Access | None = None
         self._terminal: dict[str, EndResource] = {}
         self.store = Store(config.home / "state", self.lock)
@@ -168,7 +172,7 @@ class Cloud:
     def lock(self, service: str) -> threading.RLock:
         """Reentrant lock of a service, held while one of its calls is answered; whoever changes its state takes it.
 
-        Order, to exclude deadlocks: rds, then secretsmanager, then kms.
+        Order, to exclude deadlocks: rds, then secretsmanager, then efs, then kms.
         """
         with self._locks_lock:
             return self._locks.setdefault(SHARED_LOCKS.get(service, service), threading.RLock())

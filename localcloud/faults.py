@@ -72,9 +72,16 @@ TERMINAL = frozenset(
         "storage-full",
     }
 )
+# What an operation may be made to end in, by service: statuses of RDS, life-cycle states of EFS and statuses of its
+# replications, states of jobs and recovery points of AWS Backup.
+ENDS = {
+    "rds": TERMINAL,
+    "efs": frozenset({"error", "ERROR", "PAUSED", "PAUSING"}),
+    "backup": frozenset({"FAILED", "ABORTED", "PARTIAL", "EXPIRED"}),
+    "eks": frozenset({"CREATE_FAILED", "DEGRADED", "FAILED"}),
+}
 
 
-TERMINAL_OF = {"rds": TERMINAL, "eks": frozenset({"CREATE_FAILED", "DEGRADED", "FAILED"})}
 # Localcloud's own name for calls of a cluster's Kubernetes API, and what their operations begin with.
 KUBERNETES, KUBERNETES_ACTION = "kubernetes", re.compile(r"(Get|List|Create|Replace|Patch|Delete)[A-Z]\w+")
 
@@ -96,12 +103,12 @@ class Rule:
     :param after: so many matching calls are let through first.
     :param times: how many calls are struck then; 0 is all of them.
     :param effect: ``throttle`` (AWS's answer for that service), ``error``, ``hang`` (no answer, then the connection is
-        closed), ``slow`` (answered late), ``lost`` (done, but the connection breaks before the answer), ``status`` (RDS,
-        EKS: the call is answered, and its resource ends in ``becomes``). Default: error if there is a code, else throttle.
+        closed), ``slow`` (answered late), ``lost`` (done, but the connection breaks before the answer), ``status`` (RDS, EKS,
+        EFS, Backup: the call is answered, and its resource ends in ``becomes``). Default: error if there is a code, else throttle.
     :param code: AWS error code of the answer; of ``error``.
     :param message: its message; of ``throttle`` and ``error``.
     :param status: HTTP status of the answer; of ``throttle`` and ``error``.
-    :param becomes: status of the cluster, instance, cluster snapshot or node group; of ``status``.
+    :param becomes: status of the resource or job that the call makes or changes; of ``status``.
     :param hang_s: seconds until the connection is closed; of ``hang``.
     :param delay_s: seconds until the call is made; of ``slow``.
     :param seen: how many matching calls there were.
@@ -248,10 +255,10 @@ def _check_effect(rule: Rule, given: dict[str, Any]) -> None:
     if rule.effect == "error" and not rule.code:
         raise RuleError("code is missing: effect error answers with an AWS error code")
     if rule.effect == "status":
-        if rule.service not in TERMINAL_OF:
-            raise RuleError(f"service={rule.service!r} has no effect status; only {' and '.join(TERMINAL_OF)} have")
-        if rule.becomes not in TERMINAL_OF[rule.service]:
-            raise RuleError(f"becomes={rule.becomes!r} is none of {', '.join(sorted(TERMINAL_OF[rule.service]))}")
+        if rule.service not in ENDS:
+            raise RuleError(f"service={rule.service!r} has no effect status; only {', '.join(ENDS)} have")
+        if rule.becomes not in ENDS[rule.service]:
+            raise RuleError(f"becomes={rule.becomes!r} is none of {', '.join(sorted(ENDS[rule.service]))}")
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ KNOWN_KEYS = re.compile(
     r"|rds:(cluster|cluster-snapshot|db|cluster-pg|subgrp|og|pg|req)-tag/.+"
     r"|kms:(ViaService|CallerAccount|GrantIsForAWSResource|GranteePrincipal|RetiringPrincipal|GrantOperations"
     r"|ResourceAliases)"
-    r"|iam:PassedToService|secretsmanager:(SecretId|VersionStage|Name|ResourceTag/.+)"
+    r"|ram:(Principal|RequestedResourceType)|iam:PassedToService|secretsmanager:(SecretId|VersionStage|Name|ResourceTag/.+)"
     r"|sts:(ExternalId|RoleSessionName)|s3:prefix|cloudwatch:namespace)$",
     re.IGNORECASE,
 )

@@ -15,14 +15,14 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import InternalServerError, MethodNotAllowed, NotFound
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from localcloud import accounts, eks, faults, rds
+from localcloud import accounts, backdate, efs, eks, faults, rds
 from localcloud.cloud import Cloud
 from localcloud.guard import Guard, error_body, protocol_of
 from localcloud.iam.access import Access
 from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
-from localcloud.services import iam, kms, kms_rules, secretsmanager, sts
+from localcloud.services import functions, iam, kms, kms_rules, ram, secretsmanager, sts, tagging
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +59,8 @@ def clear_state(config: CloudConfig) -> None:
         path = config.home / "mariadb" / folder
         if path.exists():
             shutil.rmtree(path)
-    for folder in ("state", "kube", "efs"):
-        shutil.rmtree(config.home / folder, ignore_errors=True)
+    for name in ("efs", "backup", "kube", "state"):
+        shutil.rmtree(config.home / name, ignore_errors=True)
     config.calls_file.unlink(missing_ok=True)
     config.seeded_file.unlink(missing_ok=True)
 
@@ -87,7 +87,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         kms=key_rules,
         secrets=secretsmanager.RdsMasterSecrets(key_rules),
     )
-    for extension in (iam, sts, kms, secretsmanager, rds, eks):
+    for extension in (iam, sts, kms, secretsmanager, rds, backdate, ram, tagging, efs, functions, eks):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)
     cloud.on_admin("iam-enforce", access.switch)

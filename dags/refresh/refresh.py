@@ -15,7 +15,9 @@ nothing that serves is touched; a failed switch is undone (`switch.undo_rename`)
 **Triage.** `prepare.check` red: the message names field, value and what is allowed; nothing was changed.
 `mask.prove_mask` red: values survived in the columns named; mend `include/sql/masking`. `mask.scan_columns` red: columns
 named hold what looks like personal data; decide about them in `columns.yaml`. `switch.*` red: the record of
-the run says what serves now. `clean_up.*` red: something is left behind and named in the record's warnings.
+the run says what serves now; if `switch.undo_rename` is red too, look at once: mend what it says and clear it, or start a
+new run, which first gives the name back (`prepare.recover_names`). `publish.*` red: the new cluster serves; mend what the
+message names and clear the task. `clean_up.*` red: something is left behind and named in the record's warnings.
 """
 
 from __future__ import annotations
@@ -72,15 +74,15 @@ def refresh(environment: Configured) -> None:
         prepared.lock >> [source.first, file_systems]
         prepared.clear_temporary >> restored.cluster
         restored.credentials >> [masked.dump, masked.fingerprint]
-        [masked.verified, restored.readers, restored.role, file_systems] >> approved >> switched.first
-        prepared.clear_old >> switched.rename_live
+        before_switch = [masked.verified, restored.readers, restored.role, file_systems, prepared.clear_old]
+        before_switch >> approved >> switched.first
         switched.verified >> published
 
         published >> [cleaned.retire_old, cleaned.remember]
         source.copy >> cleaned.revoke
         restored.cluster >> cleaned.delete_copy
         masked.load >> cleaned.delete_kept
-        [published, switched.undone] >> cleaned.delete_temporary
+        [published, switched.undone, *before_switch] >> cleaned.delete_temporary
         [published, switched.undone, *cleaned.all] >> recorded
 
     refresh_environment()

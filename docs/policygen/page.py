@@ -6,7 +6,7 @@ from typing import Any
 
 from policygen.needs import PLACES, Needs
 from policygen.policies import FILES, Document
-from policygen.scopes import SCOPES
+from policygen.scopes import PARTS, SCOPES
 from policygen.values import ROLE_NAMES
 
 HEAD = """# Permissions
@@ -30,7 +30,9 @@ def page(needs: Needs, policies: dict[str, Document]) -> str:
     for place in PLACES:
         lines += [f"## {ROLE_NAMES[place]}", "", f"In the account of `{place}`.", ""]
         lines += ["| statement | actions | resources | under the condition |", "|---|---|---|---|"]
-        lines += [_row(statement) for statement in policies[f"{FILES[place]}.json"]["Statement"]]
+        for part in ("", *(f"-{name}" for name in PARTS)):
+            policy = policies.get(f"{FILES[place]}{part}.json", {"Statement": []})
+            lines += [_row(statement) for statement in policy["Statement"]]
         lines += ["", "| operator | actions |", "|---|---|"]
         by_operator: dict[str, list[str]] = {}
         for action, operators in sorted(needs[place].items()):

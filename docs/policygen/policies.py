@@ -11,7 +11,8 @@ from aurora_ops.core.settings import Environment
 
 from policygen.errors import GenerationError
 from policygen.needs import Needs
-from policygen.scopes import SCOPES, Scope
+from policygen.scope import Scope
+from policygen.scopes import PARTS, SCOPES
 from policygen.values import ROLE_NAMES, Values, of_environment
 
 FILES = {"orchestrator": "orchestrator", "source": "source", "target": "destination"}
@@ -21,12 +22,13 @@ KEY_ARN = "arn:${Partition}:kms:${Region}:${Account}:key/"
 Document = dict[str, Any]
 
 
-def role_policy(place: str, needs: Needs, values: Values) -> Document:
-    """Write the policy of a role.
+def role_policy(place: str, needs: Needs, values: Values, part: str = "") -> Document:
+    """Write a policy of a role.
 
     :param place: whose account it is for.
     :param needs: actions that operators declare.
     :param values: what placeholders stand for.
+    :param part: which one; the first has no name.
     :raises GenerationError: an action has no statement.
     """
     wanted = needs[place]
@@ -38,7 +40,7 @@ def role_policy(place: str, needs: Needs, values: Values) -> Document:
     found = [
         statement
         for scope in SCOPES[place]
-        if (actions := [action for action in scope.actions if action in wanted])
+        if scope.part == part and (actions := [action for action in scope.actions if action in wanted])
         for statement in statements(scope, actions, values)
     ]
     return {"Version": VERSION, "Statement": found}
@@ -160,8 +162,14 @@ def files(settings: Environment, needs: Needs) -> dict[str, Document]:
     }
     found = {"worker.json": worker_policy(settings)}
     for place, name in FILES.items():
-        policy = role_policy(place, needs, of_environment(settings, place))
+        values = of_environment(settings, place)
+        policy = role_policy(place, needs, values)
         found[f"{name}.json"] = policy
+        for part in PARTS:
+            more = role_policy(place, needs, values, part)
+            if more["Statement"]:
+                found[f"{name}-{part}.json"] = more
+                policy = {**policy, "Statement": [*policy["Statement"], *more["Statement"]]}
         found[f"trust-{name}.json"] = trust_policy()
         if place in role_arns:
             found[f"key-{name}.json"] = key_policy(name, policy, role_arns[place])

@@ -7,16 +7,15 @@ no value is left out. Resource types and condition keys as in the Service Author
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from aurora_ops.core.ownership import OWNER, OWNER_TAG
 from aurora_ops.core.safety import REFRESH_TAG
 from aurora_ops.hooks.kms import SNAPSHOT_OPERATIONS
 
-Condition = Mapping[str, Mapping[str, str | list[str]]]
+from policygen import scopes_efs
+from policygen.scope import MADE_OURS, MADE_REFRESHABLE, OURS, OWN, REFRESHABLE, Condition, Scope
 
-RDS, OWN = "arn:${Partition}:rds:${Region}:${Account}", "${Region}:${Account}"
+RDS = "arn:${Partition}:rds:${Region}:${Account}"
 ABROAD = "arn:${Partition}:rds:${SourceRegion}:${SourceAccount}"
 SECRET = f"arn:${{Partition}}:secretsmanager:{OWN}:secret"
 MASTER_SECRETS = f"{SECRET}:rds!cluster-*"
@@ -25,30 +24,8 @@ CLUSTERS = (
     f"{RDS}:cluster:${{TemporaryCluster}}",
     f"{RDS}:cluster:${{OldCluster}}",
 )
-OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{OWNER_TAG}": OWNER}}
-MADE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{OWNER_TAG}": OWNER}}
-REFRESHABLE: Condition = {"StringEquals": {f"aws:ResourceTag/{REFRESH_TAG}": "true"}}
-MADE_REFRESHABLE: Condition = {"StringEquals": {f"aws:RequestTag/{REFRESH_TAG}": "true"}}
+HERE: Condition = {"StringEquals": {"aws:RequestedRegion": "${Region}"}}
 THROUGH_RDS = {"kms:ViaService": "rds.${Region}.amazonaws.com"}
-
-
-@dataclass(frozen=True)
-class Scope:
-    """A statement.
-
-    :param sid: says what it is for.
-    :param actions: those it allows, as far as an operator of the account declares them.
-    :param resources: ARNs.
-    :param keys: instead of resources: settings that name KMS keys of the account, by alias, id or ARN.
-    :param condition: as in IAM.
-    """
-
-    sid: str
-    actions: tuple[str, ...]
-    resources: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    condition: Condition = field(default_factory=dict)
-
 
 SCOPES: dict[str, tuple[Scope, ...]] = {
     "orchestrator": (
@@ -150,6 +127,22 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             keys=("SourceKey",),
             condition={"StringEquals": THROUGH_RDS, "Bool": {"kms:GrantIsForAWSResource": "true"}},
         ),
+        Scope("SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareAssociations"), ("*",), condition=HERE),
+        Scope(
+            "ShareCluster",
+            ("ram:CreateResourceShare",),
+            ("*",),
+            condition={
+                "StringEquals": {**MADE_OURS["StringEquals"], "ram:RequestedResourceType": "rds:Cluster"},
+                "ForAllValues:StringEquals": {"ram:Principal": ["${TargetAccount}"]},
+            },
+        ),
+        Scope(
+            "StopSharingCluster",
+            ("ram:DeleteResourceShare",),
+            (f"arn:${{Partition}}:ram:{OWN}:resource-share/*",),
+            condition=OURS,
+        ),
         Scope("ReadSchema", ("secretsmanager:GetSecretValue",), (f"{SECRET}:${{SchemaSecret}}-??????",)),
     ),
     "target": (
@@ -207,12 +200,30 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ("rds:RestoreDBClusterFromSnapshot",),
             (
                 f"{RDS}:cluster:${{TemporaryCluster}}",
-                f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",
+                f"{RDS}:cluster-snapshot:*",
                 f"{RDS}:subgrp:${{SubnetGroup}}",
                 f"{RDS}:cluster-pg:${{ParameterGroup}}",
                 f"{RDS}:og:default:*",
             ),
             condition=MADE_REFRESHABLE,
+        ),
+        Scope(
+            "CloneCluster",
+            ("rds:RestoreDBClusterToPointInTime",),
+            (
+                *CLUSTERS,
+                f"{ABROAD}:cluster:${{SourceCluster}}",
+                f"{RDS}:subgrp:${{SubnetGroup}}",
+                f"{RDS}:cluster-pg:${{ParameterGroup}}",
+                f"{RDS}:og:default:*",
+            ),
+            condition=MADE_REFRESHABLE,
+        ),
+        Scope("SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareInvitations"), ("*",), condition=HERE),
+        Scope(
+            "AcceptSharesOfSource",
+            ("ram:AcceptResourceShareInvitation",),
+            ("arn:${Partition}:ram:${SourceRegion}:${SourceAccount}:resource-share-invitation/*",),
         ),
         Scope(
             "CreateInstances",
@@ -234,8 +245,15 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         Scope(
             "MarkDatabases",
             ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
-            (f"{RDS}:cluster:${{TargetCluster}}", f"{RDS}:cluster:${{OldCluster}}", f"{RDS}:db:${{Instances}}"),
+            (*CLUSTERS, f"{RDS}:db:${{Instances}}"),
             condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
+        ),
+        Scope("TagByArn", ("tag:GetResources", "tag:TagResources"), ("*",), condition=HERE),
+        Scope(
+            "TagDatabases",
+            ("rds:AddTagsToResource",),
+            (*CLUSTERS, f"{RDS}:db:${{Instances}}"),
+            condition={**REFRESHABLE, "ForAllValues:StringNotLike": {"aws:TagKeys": ["aurora-ops:*", REFRESH_TAG]}},
         ),
         Scope(
             "ChangeClusters",
@@ -304,6 +322,13 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ("s3:PutObject", "s3:GetObject", "s3:DeleteObject"),
             ("arn:${Partition}:s3:::${KeepBucket}/aurora-ops/${Environment}/*",),
         ),
+        Scope("ListSqlScripts", ("s3:ListBucket",), ("arn:${Partition}:s3:::${SqlBucket}",)),
+        Scope("ReadSqlScripts", ("s3:GetObject",), ("arn:${Partition}:s3:::${SqlBucket}/*",)),
+        Scope(
+            "RunSqlFunction",
+            ("lambda:InvokeFunction",),
+            (f"arn:${{Partition}}:lambda:{OWN}:function:${{SqlFunction}}",),
+        ),
         Scope(
             "PublishEndpoint",
             ("ssm:GetParameter", "ssm:PutParameter"),
@@ -320,4 +345,13 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             (f"arn:${{Partition}}:eks:{OWN}:nodegroup/${{EksCluster}}/${{Nodegroups}}/*",),
         ),
     ),
+}
+
+PARTS = ("files",)
+"""Policies of a role beside the first."""
+
+_PARTS = {"source": scopes_efs.SOURCE, "target": scopes_efs.TARGET}
+SCOPES = {
+    place: (*scopes, *(replace(scope, part="files") for scope in _PARTS.get(place, ())))
+    for place, scopes in SCOPES.items()
 }

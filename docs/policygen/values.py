@@ -31,6 +31,7 @@ def of_environment(settings: Environment, place: str) -> Values:
     temporary = [naming.temporary_cluster(cluster) for cluster in clusters]
     old = [naming.old_cluster(cluster) for cluster in clusters]
     return {
+        **_of_files(settings, place),
         "Partition": ["aws"],
         "Account": [here.account_id],
         "Region": [here.region],
@@ -46,6 +47,7 @@ def of_environment(settings: Environment, place: str) -> Values:
         "CopiedSnapshots": [_snapshots(settings, "copy")],
         "ManualSnapshots": [f"{purpose}-{settings.environment}-*" for purpose in ("manual", "final")],
         "TargetRole": [target.role_arn],
+        "TargetAccount": [target.account_id],
         "TargetCluster": clusters,
         "TemporaryCluster": temporary,
         "OldCluster": old,
@@ -57,6 +59,8 @@ def of_environment(settings: Environment, place: str) -> Values:
         "S3Role": _given(target.s3_role_arn),
         "UserSecrets": [f"{user.secret}-??????" for user in settings.database.users],
         "KeepBucket": _given(settings.database.keep_bucket),
+        "SqlBucket": _given(settings.database.sql_bucket),
+        "SqlFunction": _given(settings.database.sql_function),
         "EndpointParameter": _given(target.endpoint_parameter and target.endpoint_parameter.lstrip("/")),
         "EksCluster": [settings.eks.cluster] if settings.eks else [],
         "Nodegroups": list(settings.eks.nodegroups) if settings.eks else [],
@@ -64,6 +68,24 @@ def of_environment(settings: Environment, place: str) -> Values:
         "Topic": _given(orchestrator.topic_arn),
         "ReportBucket": _given(orchestrator.report_bucket),
         "MetricsNamespace": _given(orchestrator.metrics_namespace),
+    }
+
+
+def _of_files(settings: Environment, place: str) -> Values:
+    """Fill in what the environment says of files; nothing where it has none."""
+    files = settings.files
+    if files is None:
+        return {name: [] for name in FILES}
+    at_source = place == "source"
+    source = files.source_file_system
+    return {
+        "Vault": [files.source_vault],
+        "BackupRole": [files.source_backup_role_arn if at_source else files.backup_role_arn],
+        "ProbeRole": _given(files.source_function_role_arn if at_source else files.function_role_arn),
+        "ReplicationRole": _given(files.replication_role_arn),
+        "SourceFileSystem": [source if source.startswith("fs-") else "*"],
+        "FilesKey": [files.kms_key_id or settings.target.kms_key_id],
+        "FilesParameters": [files.id_parameter.lstrip("/"), files.subpath_parameter.lstrip("/")],
     }
 
 
@@ -92,6 +114,8 @@ def of_template(place: str) -> Values:
     }
 
 
+FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")
+
 # Parameters that become values of statements, with what they say.
 PARAMETERS: dict[str, dict[str, str]] = {
     "orchestrator": {
@@ -105,7 +129,13 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "SourceCluster": "Cluster that is read, setting source.cluster",
         "SourceKey": "Alias of the key that its snapshots are shared under, setting source.kms_key_id",
         "SchemaSecret": "Secret of a read-only user, setting source.schema_secret",
+        "Vault": "Backup vault of the file system, setting files.source_vault",
+        "BackupRole": "ARN of the role that AWS Backup assumes, setting files.source_backup_role_arn",
+        "ProbeRole": "ARN of the role of the function that looks into files, setting files.source_function_role_arn",
+        "ReplicationRole": "ARN of the role that EFS assumes, setting files.replication_role_arn",
+        "SourceFileSystem": "Id of the file system, of setting files.source_file_system, or *",
         "TargetRole": "ARN of the role in the target's account, setting target.role_arn",
+        "TargetAccount": "Account that may clone the source, setting target.account_id",
     },
     "target": {
         "Environment": "Name of the environment's file in include/config",
@@ -120,7 +150,13 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "S3Role": "ARN of the role that is attached to the cluster, setting target.s3_role_arn",
         "UserSecretPrefix": "Beginning of the names of the users' secrets, settings database.users",
         "KeepBucket": "Bucket for kept tables, setting database.keep_bucket",
+        "BackupRole": "ARN of the role that AWS Backup assumes, setting files.backup_role_arn",
+        "ProbeRole": "ARN of the role of the function that looks into files, setting files.function_role_arn",
+        "FilesKey": "Alias of the key of new file systems, setting files.kms_key_id",
+        "FilesParameters": "SSM parameters of the files without their first slash, as a pattern, settings files.*_parameter",
         "EksCluster": "EKS cluster for jobs and storage, setting eks.cluster",
+        "SqlBucket": "Bucket with SQL scripts, setting database.sql_bucket",
+        "SqlFunction": "Lambda function that runs SQL, setting database.sql_function",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },
 }

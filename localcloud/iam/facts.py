@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from moto.awslambda.models import lambda_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from localcloud import policy
@@ -43,6 +44,44 @@ class Facts:
             elif parts[5] == "cluster-snapshot":
                 found = region.snapshots.get(parts[6])
             return dict(found.tags) if found else {}
+
+    def share_tags(self, arn: str) -> dict[str, str]:
+        """Tags of a resource share."""
+        ram = self._cloud.ram
+        return next((dict(share.tags) for share in ram.shares if share.arn == arn), {}) if ram else {}
+
+    def efs_tags(self, arn: str) -> dict[str, str]:
+        """Tags of a file system or access point; none for what does not exist."""
+        files = self._cloud.efs
+        parts = arn.split(":", 5)
+        if files is None or len(parts) < 6:
+            return {}
+        with files.lock:
+            region, key = files.region(parts[4], parts[3]), parts[5].rpartition("/")[2]
+            system, point = region.file_systems.get(key), region.access_points.get(key)
+            return dict(system.tags if system else point.tags if point else {})
+
+    def file_system_of(self, account: str, region: str, kind: str, name: str) -> str:
+        """Id of the file system that a mount target or access point belongs to; empty for one that does not exist."""
+        files = self._cloud.efs
+        if files is None:
+            return ""
+        with files.lock:
+            here = files.region(account, region)
+            target, point = here.mount_targets.get(name), here.access_points.get(name)
+            found = target if kind == "mount-target" else point
+            return found.file_system_id if found else ""
+
+    def function_tags(self, account: str, region: str, name: str) -> dict[str, str]:
+        """Tags of a Lambda function; none for what does not exist."""
+        return next(
+            (
+                dict(one.tags)
+                for one in list(lambda_backends[account][region].list_functions())
+                if one.function_name == name
+            ),
+            {},
+        )
 
     def cluster(self, account: str, region: str, name: str) -> Cluster | None:
         """Cluster by identifier or ARN."""

@@ -9,7 +9,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from localcloud.iam import rds_needs
+from localcloud.iam import efs_needs, rds_needs
 from localcloud.iam.model import ANY, Call, Need
 from localcloud.iam.rds_needs import key_needs, request_tags, resource_tags
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     Rules = Callable[[Call, Facts], Iterator[Need]]
 
 # Prefix of a service's actions, where it is not the name of the service in boto3.
-PREFIX = {"efs": "elasticfilesystem", "logs": "logs", "events": "events", "dynamodbstreams": "dynamodb"}
+PREFIX = {
+    "efs": "elasticfilesystem",
+    "resourcegroupstaggingapi": "tag",
+    "logs": "logs",
+    "events": "events",
+    "dynamodbstreams": "dynamodb",
+}
 # Answered to everybody.
 FREE = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}
 S3_ACTIONS = {
@@ -204,6 +210,33 @@ def _eks(call: Call, _facts: Facts) -> Iterator[Need]:
     yield Need(f"eks:{call.action}", call.arn("eks", resource))
 
 
+def _ram(call: Call, facts: Facts) -> Iterator[Need]:
+    action = f"ram:{call.action}"
+    if call.action == "CreateResourceShare":
+        tags = {tag["key"]: tag.get("value", "") for tag in call.parameters.get("tags") or ()}
+        kinds = tuple("rds:Cluster" if ":cluster:" in arn else arn for arn in call.parameters.get("resourceArns") or ())
+        context: dict[str, Values] = {
+            **request_tags(tags),
+            "ram:Principal": tuple(call.parameters.get("principals") or ()),
+        }
+        if kinds:
+            context["ram:RequestedResourceType"] = kinds[0] if len(kinds) == 1 else kinds
+        yield Need(action, ANY, context)
+    elif call.text("resourceShareArn"):
+        arn = call.text("resourceShareArn")
+        yield Need(action, arn, resource_tags(facts.share_tags(arn)))
+    else:
+        yield Need(action, call.text("resourceShareInvitationArn") or ANY)
+
+
+def _tagging(call: Call, facts: Facts) -> Iterator[Need]:
+    yield Need(f"tag:{call.action}")
+    tags = {str(key): str(value) for key, value in (call.parameters.get("Tags") or {}).items()}
+    for arn in call.parameters.get("ResourceARNList") or () if call.action == "TagResources" else ():
+        if ":rds:" in arn:
+            yield Need("rds:AddTagsToResource", arn, {**request_tags(tags), **resource_tags(facts.rds_tags(arn))})
+
+
 RULES: dict[str, Any] = {
     "rds": rds_needs.needs,
     "kms": _kms,
@@ -216,5 +249,10 @@ RULES: dict[str, Any] = {
     "s3": _s3,
     "iam": _iam,
     "cloudwatch": _cloudwatch,
+    "ram": _ram,
+    "resourcegroupstaggingapi": _tagging,
+    "efs": efs_needs.efs,
+    "backup": efs_needs.backup,
+    "lambda": efs_needs.functions,
     "eks": _eks,
 }

@@ -29,7 +29,10 @@ def ensure(binaries: Binaries, folder: Path, socket: Path, *, admin_password: st
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     # the installer is a shell script that fails on a blank in a path, so it is shown paths beside the sockets
-    new_data, basedir = socket.with_name("template"), socket.with_name("basedir")
+    new_data, basedir, temporary = (socket.with_name(name) for name in ("template", "basedir", "temporary"))
+    for left in (new_data, temporary):  # by an attempt that failed
+        shutil.rmtree(left, ignore_errors=True)
+    temporary.mkdir()
     if binaries.basedir:
         basedir.unlink(missing_ok=True)
         basedir.symlink_to(binaries.basedir)
@@ -39,6 +42,7 @@ def ensure(binaries: Binaries, folder: Path, socket: Path, *, admin_password: st
             "--no-defaults",
             *([f"--basedir={basedir}"] if binaries.basedir else []),
             f"--datadir={new_data}",
+            f"--tmpdir={temporary}",  # a MariaDB that starts deletes the temporary tables of all that share its folder
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--innodb-log-file-size=16M",  # else the template is four times as large
@@ -52,6 +56,7 @@ def ensure(binaries: Binaries, folder: Path, socket: Path, *, admin_password: st
     if result.returncode:
         raise EngineError(f"mariadb-install-db failed: {(result.stderr + result.stdout)[-2000:].strip()}")
     shutil.move(new_data, data(making))
+    shutil.rmtree(temporary)
     server = Server(binaries, making, socket, admin_password=admin_password)
     try:
         # a redo log of the installer's size is kept, so that copies stay small; the real size comes at the first start

@@ -233,8 +233,8 @@ class Core:
             raise refused
         return info.arn
 
-    def check_source_key(self, region: Region, snapshot: Snapshot) -> None:
-        """Check that the account may read an encrypted snapshot's data.
+    def check_source_key(self, region: Region, snapshot: Snapshot | Cluster) -> None:
+        """Check that the account may read the data of an encrypted snapshot or cluster.
 
         Cross-account it needs Decrypt, DescribeKey and CreateGrant on the owner's key, by key policy or grant
         (https://github.com/awslabs/aurora-snapshot-tool/issues/29 shows RDS's answer without CreateGrant).

@@ -30,6 +30,7 @@ class MasterSecret:
 class Cluster:
     """A cluster; ``resource_id`` never changes and is the engine's key, ``identifier`` may.
 
+    :param cross_account: a clone of another account's cluster.
     :param restoring_from: ARN of the snapshot that its data are being copied from.
     :param lag_until: until then describe still shows ``available``, as AWS does for a moment after a modify.
     :param withdrawn: the cluster endpoints lead nowhere (during a rename, AWS drops the old name at once).
@@ -66,6 +67,7 @@ class Cluster:
     roles: list[Role] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     clone_group: str | None = None
+    cross_account: bool = False
     secret: MasterSecret | None = None
     restoring_from: str | None = None
     lag_until: float = 0.0

@@ -92,6 +92,11 @@ class ModifyCluster:
             return None
         if new != cluster.pending_identifier:
             check_free(region, new)
+        ram = self.core.cloud.ram
+        if ram and ram.is_shared(cluster.arn):
+            raise InvalidClusterStateError(
+                f"Cannot rename {cluster.identifier}: it is shared with other accounts; delete its resource shares."
+            )
         if any(member.status != "available" for member in region.members(cluster)):
             raise InvalidClusterStateError(
                 f"Cannot rename {cluster.identifier}: not all of its instances are available; wait for them."

@@ -29,6 +29,7 @@ POINT_IN_TIME = COMMON | {
     "SourceDbClusterResourceId",
     "UseLatestRestorableTime",
 }
+CROSS_ACCOUNT_CLONES = 15
 
 
 class Restore:
@@ -78,18 +79,20 @@ class Restore:
         return views.cluster(region, cluster)
 
     def to_point_in_time(self, region: Region, params: Params) -> dict[str, Any]:
-        """RestoreDBClusterToPointInTime within the account: full-copy (default) or copy-on-write, of this moment only.
+        """RestoreDBClusterToPointInTime: full-copy (default) or copy-on-write, of this moment only.
+
+        By ARN, copy-on-write of another account's cluster that it shares through RAM.
 
         :raises InvalidParameterCombinationError: RestoreToTime: there is no log to replay, and another moment's data
-            would be wrong without a word.
-        :raises ClusterNotFoundError: unknown source, or another account's (shared through RAM in AWS).
+            would be wrong without a word. A rule of cloning across accounts is broken.
+        :raises ClusterNotFoundError: unknown source, or another account's that is not shared with this one.
         """
         rules.known_parameters(params, POINT_IN_TIME, "RestoreDBClusterToPointInTime")
         core = self.core
         with core.lock:
             check_new(core, region, params)
-            source = self._source(region, params)
             kind = params.get("RestoreType", "full-copy")
+            source = self._source(region, params)
             if kind not in {"full-copy", "copy-on-write"}:
                 raise InvalidParameterValueError(f"Invalid RestoreType: {kind}. Known: full-copy, copy-on-write.")
             if params.get("RestoreToTime"):
@@ -99,6 +102,8 @@ class Restore:
             if not params.get("UseLatestRestorableTime"):
                 raise InvalidParameterCombinationError("Specify UseLatestRestorableTime (or, on AWS, RestoreToTime).")
             core.require_available(source, "restore to a point in time")
+            if source.account != region.account:
+                self._check_clone_from_abroad(region, source, kind, params)
             key = core.key_for(region, params["KmsKeyId"]) if params.get("KmsKeyId") else source.kms_key_id
             cluster = build(
                 core,
@@ -113,6 +118,7 @@ class Restore:
             cluster.pending_database = source.pending_database
             if kind == "copy-on-write":
                 source.clone_group = cluster.clone_group = source.clone_group or new_id("").lower()
+                cluster.cross_account = source.account != region.account
             region.clusters[cluster.identifier] = cluster
 
         def work() -> None:
@@ -135,11 +141,47 @@ class Restore:
                 "Give one of SourceDBClusterIdentifier and SourceDbClusterResourceId."
             )
         if not resource:
+            arn = rules.parse_arn(params["SourceDBClusterIdentifier"])
+            ram = self.core.cloud.ram
+            if (
+                arn
+                and ram
+                and arn.region == region.name
+                and ram.lets(region.account, params["SourceDBClusterIdentifier"])
+            ):
+                return self.core.cluster(self.core.region(arn.account, arn.region), arn.name)
             return self.core.cluster(region, params["SourceDBClusterIdentifier"])
         for cluster in region.clusters.values():
             if cluster.resource_id == resource:
                 return cluster
         raise ClusterNotFoundError(f"DBCluster {resource} not found.")
+
+    def _check_clone_from_abroad(self, region: Region, source: Cluster, kind: str, params: Params) -> None:
+        """Check what AWS asks of a clone across accounts (Aurora User Guide, "Cross-account cloning").
+
+        :raises InvalidParameterCombinationError: a rule is broken; AWS's own codes for these are not documented.
+        :raises KmsKeyNotAccessibleError: the account may not use the source's key.
+        """
+        if kind != "copy-on-write":
+            raise InvalidParameterCombinationError("Another account's cluster can be restored as copy-on-write only.")
+        if not self.core.region(source.account, source.region).members(source):
+            raise InvalidParameterCombinationError(f"{source.arn} has no instances; it cannot be cloned.")
+        if source.kms_key_id is None and params.get("KmsKeyId"):
+            raise InvalidParameterCombinationError(f"{source.arn} is not encrypted, so its clone cannot be either.")
+        clones = [
+            cluster
+            for (_, name), place in self.core.regions.items()
+            if name == region.name
+            for cluster in place.clusters.values()
+            if cluster.cross_account and source.clone_group and cluster.clone_group == source.clone_group
+        ]
+        if any(cluster.account == region.account for cluster in clones):
+            raise InvalidParameterCombinationError(
+                f"Account {region.account} has a cross-account clone of {source.arn} already; there can be one."
+            )
+        if len(clones) >= CROSS_ACCOUNT_CLONES:
+            raise InvalidParameterCombinationError(f"{source.arn} has {CROSS_ACCOUNT_CLONES} cross-account clones.")
+        self.core.check_source_key(region, source)
 
     def _run(self, cluster: Cluster, work: Callable[[], None]) -> None:
         core = self.core

@@ -86,7 +86,7 @@ def cluster(region: Region, item: Cluster) -> dict[str, Any]:
         "HttpEndpointEnabled": False,
         "ActivityStreamStatus": "stopped",
         "CopyTagsToSnapshot": item.copy_tags,
-        "CrossAccountClone": False,
+        "CrossAccountClone": item.cross_account,
         "DomainMemberships": [],
         "TagList": tag_list(item.tags),
         "AutoMinorVersionUpgrade": True,

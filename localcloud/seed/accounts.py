@@ -22,6 +22,7 @@ from localcloud.names import (
 )
 from localcloud.seed.apps import seed_apps
 from localcloud.seed.clusters import seed_production_cluster, seed_staging_cluster
+from localcloud.seed.files import PRODUCTION_FILES, STAGING_FILES, seed_production_files, seed_staging_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ RUNS_TABLE = "aurora-ops-runs"
 TOPIC = "aurora-ops"
 QUEUE = "aurora-ops-inbox"
 BUCKET = f"aurora-ops-{STAGING}"
+SQL_BUCKET = f"aurora-ops-sql-{STAGING}"
 REPORT_BUCKET = f"aurora-ops-{SHARED}"
 ENDPOINT_PARAMETER = "/staging/shop/database/endpoint"
 S3_ROLE = "staging-shop-aurora-s3"
@@ -73,13 +75,16 @@ def seed_roles(config: CloudConfig) -> None:
 def attach_policies(config: CloudConfig, folder: Path) -> None:
     """Attach the policies of a folder to the identities by which Airflow works; those of another seed are replaced.
 
-    :param folder: ``orchestrator.json``, ``source.json``, ``destination.json`` for the roles, ``worker.json`` for the user.
+    :param folder: ``orchestrator.json``, ``source.json``, ``destination.json`` for the roles, and what else begins with one of
+        these names and a hyphen; ``worker.json`` for the user.
     """
     for account, name in POLICY_FILES.items():
-        document = (folder / f"{name}.json").read_text(encoding="utf-8")
-        admin_client(account, "iam", config).put_role_policy(
-            RoleName=ROLES[account], PolicyName=POLICY, PolicyDocument=document
-        )
+        for file in (folder / f"{name}.json", *folder.glob(f"{name}-*.json")):
+            admin_client(account, "iam", config).put_role_policy(
+                RoleName=ROLES[account],
+                PolicyName=f"{POLICY}{file.stem.removeprefix(name)}",
+                PolicyDocument=file.read_text(encoding="utf-8"),
+            )
     worker = (folder / "worker.json").read_text(encoding="utf-8")
     admin_client(SHARED, "iam", config).put_user_policy(UserName=AIRFLOW_USER, PolicyName=POLICY, PolicyDocument=worker)
 
@@ -115,7 +120,10 @@ def _production(config: CloudConfig, say: Callable[[str], None]) -> None:
     _subnet_group(config, PRODUCTION, "prod-db", subnets)
     group = _security_group(config, PRODUCTION, vpc, "prod-shop-db", "10.1.0.0/16")
     say("production: network and key alias/shop-prod")
-    seed_production_cluster(config, key, group, say)
+    with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
+        files = pool.submit(seed_production_files, config, key, vpc, subnets)
+        seed_production_cluster(config, key, group, say)
+        say(f"production: file system {PRODUCTION_FILES} {files.result()} and a backup of it")
 
 
 def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
@@ -139,8 +147,12 @@ def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
         AssumeRolePolicyDocument=_document(Principal={"Service": "rds.amazonaws.com"}, Action="sts:AssumeRole"),
     )
     _bucket(config, STAGING, BUCKET)
-    say(f"staging: network, key alias/shop-staging, role {S3_ROLE}, bucket {BUCKET}")
-    endpoint = seed_staging_cluster(config, key, group, say)
+    _bucket(config, STAGING, SQL_BUCKET)
+    say(f"staging: network, key alias/shop-staging, role {S3_ROLE}, buckets {BUCKET} and {SQL_BUCKET}")
+    with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
+        files = pool.submit(seed_staging_files, config, key, vpc, subnets)
+        endpoint = seed_staging_cluster(config, key, group, say)
+        say(f"staging: file system {STAGING_FILES} {files.result()}")
     _create(
         admin_client(STAGING, "ssm", config).put_parameter,
         "ParameterAlreadyExists",

@@ -1,6 +1,7 @@
 """Secrets Manager with moto's defects mended, and the secrets that RDS owns.
 
-Mended: GetSecretValue follows the label AWSCURRENT; rotation needs a function; a secret of RDS is RDS's.
+Mended: GetSecretValue follows the label AWSCURRENT; versions keep the date on which they were made; rotation needs a
+function; a secret of RDS is RDS's.
 """
 
 from __future__ import annotations
@@ -74,6 +75,14 @@ class LocalSecretsBackend(SecretsManagerBackend):
         if version_stage == "AWSCURRENT" and isinstance(secret, FakeSecret):
             secret.set_default_version_id(move_to_version_id)
         return moved
+
+    def list_secret_version_ids(self, secret_id: str) -> str:
+        """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecretVersionIds.html; to moto all are new."""
+        listed: dict[str, Any] = json.loads(super().list_secret_version_ids(secret_id))
+        versions = self.secrets[secret_id].versions
+        for version in listed["Versions"]:
+            version["CreatedDate"] = versions[version["VersionId"]]["createdate"]
+        return json.dumps(listed)
 
     def rotate_secret(
         self,

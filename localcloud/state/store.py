@@ -34,7 +34,14 @@ PAUSE_S = 0.2
 MOTO_ACCOUNT = "123456789012"
 TRIES = 20
 # Services that a call to a service changes besides: saved with it.
-TOGETHER = {"rds": ("secretsmanager", "kms"), "sns": ("sqs",), "secretsmanager": ("kms",)}
+TOGETHER = {
+    "rds": ("secretsmanager", "kms"),
+    "sns": ("sqs",),
+    "secretsmanager": ("kms",),
+    "resourcegroupstaggingapi": ("rds",),
+    "efs": ("kms",),
+    "backup": ("efs", "kms"),
+}
 # Services that a call changes besides, saved a moment later; ``*`` is all of them.
 EFFECTS = {"s3": ("sqs", "sns"), "iam": ("sts",), "ssm": ("kms",)} | dict.fromkeys(
     (

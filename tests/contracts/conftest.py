@@ -48,7 +48,7 @@ def operators() -> list[type[RefreshOperator[Any]]]:
 
 def concrete(operator: type[RefreshOperator[Any]]) -> bool:
     """Whether tasks can be made of it."""
-    hooks = [getattr(operator, name, None) for name in ("take_pass", "work", "step")]
+    hooks = [getattr(operator, name, None) for name in ("take_pass", "work", "step", "event")]
     return not inspect.isabstract(operator) and not any(
         "raise NotImplementedError" in inspect.getsource(method) for method in hooks if method
     )

@@ -14,7 +14,8 @@ from tests.contracts.conftest import CONCRETE, every_concrete_operator, every_op
 UNITS = re.compile(r"_(s|ms|h|days|gib|mib|bytes|percent)$")
 COUNTS = {"first", "count", "connections"}
 # Actions that are no operation of the API.
-ONLY_IN_POLICIES = {"iam:PassRole", "s3:ListBucket"}
+ONLY_IN_POLICIES = {"iam:PassRole", "s3:ListBucket", "lambda:InvokeFunction"}
+API = {"tag": "resourcegroupstaggingapi", "elasticfilesystem": "efs"}  # prefix of actions to service
 SECRET_NAMES = re.compile(r"password|passwd|token|salt|credential|secret_(string|value)", re.I)
 
 
@@ -124,7 +125,7 @@ def test_a_wrong_action_would_be_noticed(action) -> None:
 
 
 def operations(service: str) -> list[str]:
-    return botocore.session.get_session().get_service_model(service).operation_names
+    return botocore.session.get_session().get_service_model(API.get(service, service)).operation_names
 
 
 def make(operator):

@@ -17,7 +17,8 @@ from policygen import policies
 from policygen.errors import GenerationError
 from policygen.needs import needs_of, task_needs
 from policygen.page import unused_scopes
-from policygen.scopes import SCOPES, Scope
+from policygen.scope import Scope
+from policygen.scopes import SCOPES
 from policygen.values import of_environment
 
 from devstack.settings import REPO
@@ -25,9 +26,12 @@ from tests.graph.conftest import read_dags
 
 INCLUDE = REPO / "include"
 POLICIES = sorted((INCLUDE / "iam").rglob("*.json"))
-ROLES = [path for path in POLICIES if path.stem in {"orchestrator", "source", "destination", "worker"}]
+ROLES = [
+    path for path in POLICIES if path.stem.removesuffix("-files") in {"orchestrator", "source", "destination", "worker"}
+]
 TEMPLATES = sorted((INCLUDE / "templates").glob("iam-*.yaml"))
-LONGEST_INLINE_POLICY = 10_240  # characters of a role's inline policies, white space left out
+# Characters of a role's inline policies, and of a managed policy; white space left out.
+LONGEST_INLINE_POLICY, LONGEST_MANAGED_POLICY = 10_240, 6_144
 # The Service Authorization Reference as cfn-lint carries it.
 REFERENCE: dict[str, Any] = json.loads(
     (Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json").read_text()
@@ -52,7 +56,7 @@ def statements(path: Path) -> list[dict[str, Any]]:
 
 
 def test_the_files_are_there() -> None:
-    assert len(ROLES) == 4 * len(list((INCLUDE / "config").glob("*.yaml")))
+    assert len(ROLES) == 6 * len(list((INCLUDE / "config").glob("*.yaml")))
     assert len(TEMPLATES) == 3
 
 
@@ -126,7 +130,8 @@ def fits(resource: str, arn_format: str) -> bool:
 
 @each_role
 def test_a_role_can_carry_its_policy(path) -> None:
-    assert len(re.sub(r"\s", "", path.read_text())) < LONGEST_INLINE_POLICY
+    longest = LONGEST_MANAGED_POLICY if "-" in path.stem else LONGEST_INLINE_POLICY
+    assert len(re.sub(r"\s", "", path.read_text())) < longest
 
 
 def test_the_source_is_only_read_snapshotted_and_shared() -> None:
@@ -147,6 +152,33 @@ def test_the_source_is_only_read_snapshotted_and_shared() -> None:
         "rds:RemoveTagsFromResource",
         "kms:CreateGrant",
         "kms:RevokeGrant",
+        "ram:CreateResourceShare",
+        "ram:DeleteResourceShare",
+    }
+
+
+def test_files_of_the_source_are_only_read_copied_and_replicated() -> None:
+    """Beside that there are functions and access points of ours, which look into them."""
+    changing = {
+        action
+        for path in ROLES
+        if path.stem == "source-files"
+        for statement in statements(path)
+        for action in statement["Action"]
+        if not action.split(":")[1].startswith(("Describe", "List", "Get"))
+    }
+    assert changing == {
+        "backup:StartCopyJob",
+        "elasticfilesystem:CreateReplicationConfiguration",
+        "elasticfilesystem:PutFileSystemPolicy",
+        "elasticfilesystem:CreateAccessPoint",
+        "elasticfilesystem:DeleteAccessPoint",
+        "elasticfilesystem:TagResource",
+        "iam:PassRole",
+        "lambda:CreateFunction",
+        "lambda:DeleteFunction",
+        "lambda:InvokeFunction",
+        "lambda:TagResource",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
@@ -45,16 +46,41 @@ ANSWERS = {
         "nodegroup": {"status": "DEGRADED"}
     },
 }
+# Conditions on a state: what AWS answers while it is so.
+for _path, _states in {
+    "CopyJob.State": ("COMPLETED", "FAILED", "PARTIAL"),
+    "Status": ("COMPLETED", "FAILED", "ABORTED"),
+    "State": ("Active", "Failed"),
+}.items():
+    for _state in _states:
+        _outer, _, _leaf = _path.rpartition(".")
+        ANSWERS[f"{_path} == '{_state}'"] = {_outer: {_leaf: _state}} if _outer else {_leaf: _state}
+ANSWERS["length(MountTargets[]) == `0`"] = {"MountTargets": []}
+# What an item must have besides, so that botocore takes it for an answer; and what a look needs.
+REQUIRED = {"DescribeCopyJob": {"CopyJobId": "j"}, "DescribeRestoreJob": {"RestoreJobId": "j"}}
+REQUIRED |= {"DescribeNodegroup": {"clusterName": "c", "nodegroupName": "n"}}
+REQUIRED |= {"GetFunctionConfiguration": {"FunctionName": "f"}, "DescribeSecret": {"SecretId": "s"}}
 NOT_YET = {
     "rds": {
         "DBClusters": [{"Status": "modifying", "MasterUserSecret": {"SecretStatus": "creating"}}],
         "DBInstances": [{"DBInstanceStatus": "modifying"}],
         "DBClusterSnapshots": [{"Status": "creating"}],
     },
+    "ram": {
+        "resourceShareAssociations": [{"status": "ASSOCIATING"}],
+        "resourceShares": [{"status": "PENDING"}],
+    },
     "secretsmanager": {"VersionIdsToStages": {VERSION: ["AWSCURRENT"]}},
+    "efs": {
+        "FileSystems": [{"LifeCycleState": "updating"}],
+        "MountTargets": [{"LifeCycleState": "creating"}],
+        "AccessPoints": [{"LifeCycleState": "creating"}],
+        "Replications": [{"Destinations": [{"Status": "ENABLING"}]}],
+    },
+    "backup": {"CopyJob": {"State": "RUNNING"}, "Status": "PENDING"},
+    "lambda": {"State": "Pending"},
     "eks": {"nodegroup": {"status": "UPDATING"}},
 }
-ARGUMENTS = {"secretsmanager": {"SecretId": "s"}, "eks": {"clusterName": "c", "nodegroupName": "n"}}
 
 
 def config(service: str, name: str) -> dict:
@@ -81,6 +107,22 @@ def answer(acceptor: dict) -> dict | None:
     return {outer: [{inner: [item]} if inner else item]}
 
 
+def complete(shape, value):
+    """A response with everything in it that botocore wants to be there."""
+    if shape.type_name == "list":
+        return [complete(shape.member, item) for item in value]
+    if shape.type_name != "structure":
+        return value
+    blank = {"string": "x" * 20, "integer": 1, "long": 1, "timestamp": datetime(2026, 1, 1, tzinfo=UTC)}
+    found = {key: complete(shape.members[key], item) for key, item in value.items()}
+    for key in shape.required_members:
+        member = shape.members[key]
+        found.setdefault(
+            key, complete(member, {}) if member.type_name == "structure" else blank.get(member.type_name, [])
+        )
+    return found
+
+
 def seen(service: str, name: str, response: dict | None, error: str = "") -> Look:
     """Look once at a scripted answer."""
     hook = HOOKS[service]("aws_destination", "eu-west-1")
@@ -89,9 +131,11 @@ def seen(service: str, name: str, response: dict | None, error: str = "") -> Loo
         if response is None:
             stub.add_client_error(operation, error)
         else:
-            stub.add_response(operation, response)
+            shape = model(service).operation_model(config(service, name)["operation"]).output_shape
+            stub.add_response(operation, complete(shape, response))
         parameters = PARAMETERS if "{{" in (PACKAGE / "waiters" / f"{service}.json").read_text() else {}
-        return hook.look(Wait(name, ARGUMENTS.get(service, {}), parameters))
+        args = REQUIRED.get(config(service, name)["operation"], {})
+        return hook.look(Wait(name, args, parameters))
 
 
 @pytest.fixture(scope="module")

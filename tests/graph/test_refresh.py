@@ -13,8 +13,9 @@ from tests.graph.conftest import mutating
 # The order of the procedure: (earlier, later), each a direct or indirect dependency.
 ORDER = [
     ("prepare.check", "prepare.take_lock"),
-    ("prepare.take_lock", "prepare.clear_temporary"),
-    ("prepare.take_lock", "prepare.clear_old"),
+    ("prepare.take_lock", "prepare.recover_names"),
+    ("prepare.recover_names", "prepare.clear_temporary"),
+    ("prepare.recover_names", "prepare.clear_old"),
     ("prepare.take_lock", "source.take_snapshot"),
     ("prepare.take_lock", "files.restore_file_systems"),
     ("source.take_snapshot", "source.rekey_snapshot"),
@@ -44,7 +45,7 @@ ORDER = [
     ("files.restore_file_systems", "approve.approve_switch"),
     ("approve.approve_switch", "switch.open_network"),
     ("switch.open_network", "switch.rename_live"),
-    ("prepare.clear_old", "switch.rename_live"),
+    ("prepare.clear_old", "approve.approve_switch"),
     ("switch.rename_live", "switch.rename_restored"),
     ("switch.rename_restored", "switch.move_secrets"),
     ("switch.move_secrets", "switch.verify_serving"),
@@ -59,6 +60,12 @@ ORDER = [
     ("publish.publish_cluster", "clean_up.delete_temporary_cluster"),
     ("publish.publish_cluster", "clean_up.remember_columns"),
     ("switch.undo_secrets", "clean_up.delete_temporary_cluster"),
+    # a branch may go on when another has failed: its cluster is not deleted under its hands
+    ("prepare.clear_old", "clean_up.delete_temporary_cluster"),
+    ("restore.create_readers", "clean_up.delete_temporary_cluster"),
+    ("restore.configure_s3_integration", "clean_up.delete_temporary_cluster"),
+    ("mask.verify_database", "clean_up.delete_temporary_cluster"),
+    ("files.restore_file_systems", "clean_up.delete_temporary_cluster"),
     ("record.record_run", "record.release_lock"),
 ]
 SERVES = {"switch.rename_live", "switch.rename_restored", "switch.move_secrets", "publish.publish_cluster"}
@@ -145,6 +152,12 @@ def test_undo_is_given_what_it_undoes(dag) -> None:
     assert str(dag.get_task("switch.undo_secrets").versions) == str(dag.get_task("switch.move_secrets").versions)
 
 
+def test_recovering_is_given_what_undoing_is_given(dag) -> None:
+    undo, recover = dag.get_task("switch.undo_rename"), dag.get_task("prepare.recover_names")
+    for name in ("cluster_id", "resource_id", "aside_id", "instance_ids"):
+        assert str(getattr(recover, name)) == str(getattr(undo, name)), name
+
+
 def test_nothing_is_changed_before_the_lock(dag) -> None:
     lock = dag.get_task("prepare.take_lock")
     assert mutating(lock) == {"dynamodb:PutItem"}
@@ -167,12 +180,12 @@ def test_source_is_only_read_and_shared(dag) -> None:
 
 
 NEVER_AFTER = [
-    "prepare.check", "prepare.take_lock", "prepare.clear_old", "prepare.clear_temporary", "source.take_snapshot",
-    "source.see_shared_snapshot", "source.copy_snapshot", "restore.restore_cluster", "restore.create_writer",
-    "restore.enable_master_secret", "restore.create_readers", "mask.dump_kept_tables", "mask.fingerprint_columns",
-    "mask.mask_database", "mask.prove_mask", "mask.scan_columns", "mask.report_coverage",
-    "mask.rotate_master_secret", "mask.set_users", "mask.load_kept_tables",
-    "mask.verify_database", "approve.approve_switch", "switch.open_network",
+    "prepare.check", "prepare.take_lock", "prepare.recover_names", "prepare.clear_old", "prepare.clear_temporary",
+    "source.take_snapshot", "source.see_shared_snapshot", "source.copy_snapshot", "restore.restore_cluster",
+    "restore.create_writer", "restore.enable_master_secret", "restore.create_readers", "mask.dump_kept_tables",
+    "mask.fingerprint_columns", "mask.mask_database", "mask.prove_mask", "mask.scan_columns", "mask.report_coverage",
+    "mask.rotate_master_secret", "mask.set_users", "mask.load_kept_tables", "mask.verify_database",
+    "approve.approve_switch", "switch.open_network",
 ]  # fmt: skip
 
 

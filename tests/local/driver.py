@@ -11,14 +11,22 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.definitions import dag as sdk_dag
+from botocore.loaders import JSONFileLoader
 
 MARK = "@@answer "
 SPANS: dict[str, list[tuple[float, float]]] = {}
 run_task = sdk_dag._run_task
+
+
+def read_models_once() -> None:
+    """Keep what botocore reads of services: each session reads it anew, a tenth of a second of work for every client."""
+    read = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
+    JSONFileLoader.load_file = lambda _, path: read(path)
 
 
 def spanned(*, ti: Any, **kwargs: Any) -> Any:
@@ -52,6 +60,7 @@ def answer(dags: DagBag, asked: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer until the input ends."""
     sdk_dag._run_task = spanned
+    read_models_once()
     dags = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], bundle_name="dags-folder")
     reply({"dags": sorted(dags.dags), "errors": dags.import_errors})
     for line in sys.stdin:

@@ -87,6 +87,11 @@ def job(purpose: str, environment: str, moment: datetime) -> str:
     return fit(f"{purpose}-{environment}", f"-{stamp(moment)}")
 
 
+def cluster_share(source: str, environment: str) -> str:
+    """Name the resource share through which an environment's account clones the source."""
+    return fit(f"clone-{environment}-{source}", "")
+
+
 def is_snapshot_of_a_run(name: str) -> bool:
     """Tell whether a name is one that ``snapshot`` makes: tags alone may have been copied from a cluster."""
     return _OF_A_RUN.fullmatch(name) is not None
@@ -114,3 +119,50 @@ def is_secret_version_of_a_run(version_id: str) -> bool:
 def secret_version(run_key: str, secret_id: str) -> str:
     """Name the secret version that a run writes: a UUID (``ClientRequestToken``), the same on every try."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"aurora-ops:{run_key}:{secret_id}"))
+
+
+def file_system(environment: str, name: str, moment: datetime | None = None) -> str:
+    """Name the creation token of a file system (1 to 64 characters): a token makes one file system only.
+
+    :param environment: environment that it is for.
+    :param name: its tag ``Name``.
+    :param moment: the run's moment, where each run makes one of its own; ``None`` makes one for all runs.
+    """
+    return fit(f"efs-{environment}-{name}", f"-{stamp(moment)}" if moment else "", 64)
+
+
+def access_point(file_system_id: str, name: str) -> str:
+    """Name the client token of an access point (1 to 64 characters).
+
+    :param file_system_id: file system that it belongs to.
+    :param name: its tag ``Name``.
+    """
+    return fit(f"{file_system_id}-{name}", "", 64)
+
+
+def backup_job(token: str, recovery_point_arn: str) -> str:
+    """Name the idempotency token of a copy or restore job: a UUID, the same on every try.
+
+    :param token: what it is for, such as the creation token or the vault.
+    :param recovery_point_arn: recovery point that is copied or restored.
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"aurora-ops:{token}:{recovery_point_arn}"))
+
+
+PROBE_PREFIX = "aurora-ops-efs-"
+
+
+def probe(environment: str, file_system_id: str, run_key: str) -> str:
+    """Name the function that looks into a file system for a run (1 to 64 letters, digits and hyphens).
+
+    :param environment: environment of the run.
+    :param file_system_id: file system that it mounts.
+    :param run_key: names the run, so that two runs do not share one.
+    """
+    digest = hashlib.sha256(f"{file_system_id}#{run_key}".encode()).hexdigest()[:12]
+    return fit(f"{PROBE_PREFIX}{environment}", f"-{digest}", 64)
+
+
+def flag(run_key: str) -> str:
+    """Name the file that a run writes to see it replicated."""
+    return f"replication-check-{hashlib.sha256(run_key.encode()).hexdigest()[:16]}"

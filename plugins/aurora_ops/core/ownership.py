@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from aurora_ops.core.safety import REFRESH_TAG
+
 OWNER_TAG, OWNER = "aurora-ops:owner", "aurora-ops"
 RUN_TAG = "aurora-ops:run"
 EXPIRES_TAG = "aurora-ops:expires"
@@ -45,6 +47,11 @@ def temporary(run: str | None, hours: float | None, now: datetime) -> dict[str, 
 def is_ours(tags: Mapping[str, str]) -> bool:
     """Tell whether tags say that this package made it."""
     return tags.get(OWNER_TAG) == OWNER
+
+
+def is_guarded(key: str) -> bool:
+    """Tell whether a tag decides what may be overwritten or deleted, so that only this package or an administrator sets it."""
+    return key == REFRESH_TAG or key.startswith("aurora-ops:")
 
 
 def share_tags(account_id: str) -> tuple[str, str]:

@@ -73,6 +73,10 @@ def changes(settings: Environment, plan: Mapping[str, Any]) -> list[str]:
     after = {"stop": "stopped", "keep": "kept running", "delete": "deleted"}[plan["old_cluster_policy"]]
     steps = [
         (
+            plan["live_is_stranded"],
+            f"{old} gets its name {live} back first: a switch was cut short, and nothing serves under the name",
+        ),
+        (
             plan["snapshot_is_fresh"],
             f"snapshot {code(plan['fresh_snapshot_id'])} of {code(plan['source_cluster'])} is taken",
         ),

@@ -13,6 +13,7 @@ from aurora_ops.core import timeline
 SCHEMA_VERSION = 2
 _LONGEST_CAUSE = 1000
 _LONGEST_NAME = 256
+_ADVICE_IN_BRACKETS = re.compile(r"\((?P<advice>[^()]*; [^()]*)\)\.?$")
 _UNSAFE_IN_KEYS = re.compile(r"[^0-9A-Za-z._-]+")
 
 # Where a failure in a group of steps leaves things, and what to do where the error itself does not say.
@@ -21,8 +22,15 @@ _REMEDIES = {
     "prepare": ("Nothing was changed.", "Correct what the message names, then start a new run."),
     "approve": (_UNTOUCHED, "Start a new run when the refresh is wanted."),
     "switch": ("See what serves now.", "If it is the old cluster, mend what the message names and start a new run."),
-    "publish": ("The new cluster serves.", "Clear this task to publish where it is."),
+    "publish": (
+        "The new cluster serves. Clear this task when the cause is mended: it publishes.",
+        "The message says more.",
+    ),
 }
+_REMEDY_IF_BROKEN = (
+    "Look at once what serves: undoing the switch failed. Mend what stopped it, then clear {tasks}; or start a new run: where "
+    "nothing has the name, it first gives the name back to what served. {causes}"
+)
 _OTHER_REMEDY = (_UNTOUCHED, "Mend what the message names, then start a new run; it clears away what this one left.")
 
 
@@ -80,7 +88,7 @@ def build(
         for task_id, state in states.items()
     )
     outcome = "failed" if mandatory or blocked else "succeeded"
-    broken = any(task_id in failed for task_id in compensation)
+    broken = [task_id for task_id in compensation if task_id in failed]
     cause = causes.get(mandatory[0], "")[:_LONGEST_CAUSE] if mandatory else None
     steps = {
         task_id: timeline.step(str(state), timings.get(task_id), (durations or {}).get(task_id))
@@ -96,8 +104,10 @@ def build(
         "outcome": outcome,
         "failed_step": mandatory[0] if mandatory else None,
         "cause": cause,
-        "remedy": remedy(mandatory[0], str(cause)) if mandatory else None,
-        "serving": _serving(outcome, states, undone=undone, broken=broken),
+        "remedy": remedy(mandatory[0], str(cause), {name: causes.get(name, "failed") for name in broken})
+        if mandatory
+        else None,
+        "serving": _serving(outcome, states, undone=undone, broken=bool(broken)),
         "warnings": [
             *(f"{task_id}: {causes.get(task_id, 'failed')}" for task_id in sorted(failed) if task_id not in mandatory),
             *_said(results or {}),
@@ -117,11 +127,26 @@ def build(
     }
 
 
-def remedy(failed_step: str, cause: str) -> str:
-    """Say how things are and what to do next: in the error's own words, after its last semicolon, or by the group."""
+def remedy(failed_step: str, cause: str, broken: Mapping[str, str] | None = None) -> str:
+    """Say how things are and what to do next: in the error's own words, after its last semicolon, or by the group.
+
+    :param failed_step: task that failed first.
+    :param cause: its message.
+    :param broken: tasks that were to undo the switch and failed, with their messages: then nothing else matters.
+    """
+    if broken:
+        said = "; ".join(f"{name}: {message}" for name, message in broken.items())[:_LONGEST_CAUSE]
+        return _REMEDY_IF_BROKEN.format(tasks=" and ".join(broken), causes=said)
     state, known = _REMEDIES.get(timeline.group_of(failed_step), _OTHER_REMEDY)
-    said = cause.rpartition("; ")[2].rstrip(".") if "; " in cause and "\n" not in cause else ""
+    said = "" if "\n" in cause else _advice(cause)
     return f"{state} {said[:1].upper()}{said[1:]}." if said else f"{state} {known}"
+
+
+def _advice(cause: str) -> str:
+    """Find what an error advises: in brackets at its end, with a semicolon in them, or after its last semicolon."""
+    if bracketed := _ADVICE_IN_BRACKETS.search(cause):
+        return bracketed["advice"]
+    return cause.rpartition("; ")[2].rstrip(".") if "; " in cause else ""
 
 
 def folder(environment: str, moment: datetime, run: str) -> str:

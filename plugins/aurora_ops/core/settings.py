@@ -224,8 +224,70 @@ class Database(Section):
     scan: Scan = Field(default_factory=lambda: Scan.model_validate({}))
     masking: Masking = Field(default_factory=lambda: Masking.model_validate({}))
     keep_bucket: str | None = Field(None, description="bucket of the target's account for the tables that are kept")
+    sql_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = Field(
+        None, description="bucket of the target's account with the scripts of db_run_sql_from_s3; none: it is refused"
+    )
+    sql_function: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        None,
+        description="Lambda function of the target's account, in its VPC, through which db_run_sql_lambda runs SQL; none: the "
+        "worker runs it itself",
+    )
     users: list[User] = Field(default_factory=list, description="users that stay")
     tls_ca: str | None = Field(None, description="file of certificate authorities the server is checked against")
+
+
+class AccessPoint(Section):
+    """An access point that applications mount."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="its tag Name")]
+    path: Annotated[
+        str, Field(pattern=r"^(/[A-Za-z0-9._-]+){1,4}$", description="directory that it shows, four levels at most")
+    ]
+    uid: int = Field(ge=1, le=2**32 - 1, description="user that whoever comes through it is; never root")
+    gid: int = Field(ge=1, le=2**32 - 1, description="group of that user; never root's")
+    permissions: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = Field(
+        "0755", description="permissions of the directory, octal, where it has to be made"
+    )
+
+
+FileSystemRef = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$", description="id (fs-...) or value of the tag Name")
+]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+ParameterName = Annotated[str, Field(pattern=r"^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$")]
+
+
+class Files(Section):
+    """The files that go with the database, on EFS."""
+
+    source_file_system: FileSystemRef = Field(description="file system of the source: id, or value of its tag Name")
+    source_vault: str = Field(description="backup vault of the source that holds its recovery points")
+    source_backup_role_arn: RoleArn = Field(description="role of the source that AWS Backup assumes to copy")
+    recovery_point_max_age_h: float = Field(
+        30, gt=0, le=24 * 366, description="oldest recovery point accepted, in hours"
+    )
+    name: str = Field(description="tag Name of the target's file systems; one of safety.allowed_file_systems")
+    vault: str = Field(
+        description="backup vault of the target that takes copies; its access policy must allow the source"
+    )
+    backup_role_arn: RoleArn = Field(description="role of the target that AWS Backup assumes to restore")
+    kms_key_id: str | None = Field(None, description="key of new file systems; none: target.kms_key_id")
+    subnet_ids: list[str] | None = Field(
+        None, description="subnets of the mount targets; none: those of target.subnet_group"
+    )
+    security_groups: list[str] = Field(
+        min_length=1, description="security groups (names or ids) of the mount targets: they let NFS in"
+    )
+    access_points: list[AccessPoint] = Field(default_factory=list, description="access points of new file systems")
+    id_parameter: ParameterName = Field(description="SSM parameter that is given the id of the file system")
+    subpath_parameter: ParameterName = Field(description="SSM parameter that is given the restored directory")
+    function_role_arn: RoleArn = Field(description="role of the target for the function that looks into a file system")
+    source_function_role_arn: RoleArn | None = Field(
+        None, description="role of the source for that function; only to prove replication by a file"
+    )
+    replication_role_arn: RoleArn | None = Field(
+        None, description="role of the source that EFS assumes to replicate into the target's account"
+    )
 
 
 class Toleration(Section):
@@ -317,6 +379,10 @@ class Safety(Section):
 
     protected_accounts: list[AccountId] = Field(min_length=1, description="accounts in which nothing is ever replaced")
     allowed_clusters: list[Identifier] = Field(min_length=1, description="clusters that may be replaced")
+    allowed_file_systems: list[str] = Field(
+        default_factory=list,
+        description="values of the tag Name of file systems that may be made, overwritten and deleted",
+    )
     keep_failed_cluster: bool = Field(
         False, description="leave the temporary cluster of a failed run, unmasked data included, for study"
     )
@@ -362,6 +428,7 @@ class Environment(Section):
     source: Source
     target: Target
     database: Database
+    files: Files | None = Field(None, description="the files that go with the database; none: there are none")
     orchestrator: Orchestrator
     safety: Safety
     approval: Approval = Approval()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ def build(
     states: Mapping[str, Any],
     causes: Mapping[str, str],
     keep_days: int,
+    hidden: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Put the record together.
 
@@ -39,6 +40,7 @@ def build(
     :param states: task id to state.
     :param causes: task id to error message.
     :param keep_days: days until the item expires.
+    :param hidden: parameters that may hold data; of these the record has the length only.
     :return: an item of plain values; its keys are ``workflow#<dag id>`` and ``run#<moment>#<run id>``.
     """
     failed = sorted(task_id for task_id, state in states.items() if str(state) == "failed")
@@ -57,7 +59,7 @@ def build(
         "ended_at": ended.isoformat(),
         "duration_s": round((ended - started).total_seconds(), 1),
         "triggered_by": triggered_by,
-        "conf": dict(conf),
+        "conf": {key: f"({len(str(value))} characters)" if key in hidden else value for key, value in conf.items()},
         "steps": {task_id: str(state) for task_id, state in sorted(states.items())},
         "expires_at": int((ended + timedelta(days=keep_days)).timestamp()),
     }

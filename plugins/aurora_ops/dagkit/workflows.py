@@ -27,10 +27,10 @@ class Job:
     """
 
     def __init__(self, check: CheckRequestOperator) -> None:
-        self._checked = Outputs(check)
+        self.checked = Outputs(check)
 
     def __getitem__(self, key: str) -> Any:
-        return self._checked[key]
+        return self.checked[key]
 
     def at(self, place: str) -> dict[str, Any]:
         """Say where a task acts: arguments ``aws_conn_id`` and ``region_name``.
@@ -114,6 +114,7 @@ def _place(
             topic_arn=job["topic_arn"],
             keep_days=job["records_kept_days"],
             environment=job["environment"],
+            hidden=request.hidden,
             **job.at("orchestrator"),
         )
         last >> record.as_teardown()

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pymysql
-from pymysql.constants import CLIENT
+from pymysql.constants import CLIENT, SERVER_STATUS
 from pymysql.converters import conversions
 from pymysql.cursors import SSCursor
 
-from aurora_ops.core.errors import PermanentError, TransientError
+from aurora_ops.core.errors import AuroraOpsError, PermanentError, TransientError
 from aurora_ops.core.timing import Timing
 
 # Errors after which the same statement may succeed: no connection, lost connection, too many connections, lock wait, deadlock;
@@ -49,6 +49,8 @@ _QUOTED = re.compile(r"['\"].*['\"]|['\"].*", re.S)
 _FREE_TEXT = {1643, 1644, 1645}
 # pymysql's converters by Python type escape arguments, those by field number read values.
 _ENCODERS_ONLY: Any = {kind: encode for kind, encode in conversions.items() if not isinstance(kind, int)}
+_CODE = re.compile(r"MySQL error (\d+)")
+_LOST = {0, 1053, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014}
 _LOGIN_REFUSED = {1044, 1045, 1698, 1820, 3118, 4151}
 
 
@@ -80,6 +82,12 @@ def verified_tls(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     context.check_hostname = False
     return context
+
+
+def was_lost(error: AuroraOpsError) -> bool:
+    """Tell whether an error of this module says that the connection was lost, so that nobody knows what the server did."""
+    found = _CODE.search(str(error))
+    return found is None or int(found[1]) in _LOST
 
 
 @dataclass
@@ -158,6 +166,32 @@ class MySqlHook:
         """
         with self.timing.span("sql", what), mysql_errors(f"{what} as {self.where}"), self.connection.cursor() as cursor:
             return int(cursor.execute(sql, args))
+
+    def drain(self, sql: str, *, what: str) -> int:
+        """Run one statement of somebody's, whatever it answers; rows affected, at most 0 where it only answers rows.
+
+        What it answers is read and dropped, row by row, all result sets of a procedure included.
+
+        :param sql: the statement.
+        :param what: what this does, for error and timing; never data.
+        :raises AuroraOpsError: the server refused or was lost.
+        """
+        with self.timing.span("sql", what), mysql_errors(f"{what} as {self.where}"):
+            cursor, affected = SSCursor(self.connection), 0
+            cursor.execute(sql)
+            while True:
+                if cursor.description is None:
+                    affected += max(cursor.rowcount, 0)
+                for _ in cursor.fetchall_unbuffered() if cursor.description else ():
+                    pass
+                if not cursor.nextset():
+                    return affected
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether what was run last is not permanent yet, as the server says."""
+        connection: Any = self.connection  # the stubs lack what the server says
+        return bool(connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
 
     def rows(self, sql: str, args: Sequence[Any] | None = None, *, what: str = "query") -> list[tuple[Any, ...]]:
         """Run a query and return all its rows; for results that are known to be small."""

@@ -33,3 +33,13 @@ class NetworkHook(AwsHook):
                 raise ConfigError(field, name, f"it must be exactly one of the security groups {known} or an sg- id")
             ids += found
         return ids
+
+    def list_subnets(self, subnet_ids: list[str]) -> list[tuple[str, str, str]]:
+        """List subnets (``DescribeSubnets``): id, zone and VPC, in the order of the ids.
+
+        :raises ConfigError: one does not exist.
+        """
+        known = {raw["SubnetId"]: raw for raw in self.pages("describe_subnets", "Subnets")}
+        if unknown := [name for name in subnet_ids if name not in known]:
+            raise ConfigError("subnets", unknown[0], "it must be a subnet of the account in the region")
+        return [(name, known[name]["AvailabilityZone"], known[name]["VpcId"]) for name in subnet_ids]

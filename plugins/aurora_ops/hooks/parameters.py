@@ -21,3 +21,10 @@ class ParametersHook(AwsHook):
     def put(self, name: str, value: str) -> None:
         """Write a parameter (``PutParameter``), over what is there."""
         self.call("put_parameter", Name=name, Value=value, Type="String", Overwrite=True)
+
+    def delete(self, name: str) -> None:
+        """Remove a parameter (``DeleteParameter``); what is already gone is fine."""
+        try:
+            self.call("delete_parameter", Name=name)
+        except MissingError:
+            return

@@ -44,6 +44,10 @@ class Cluster:
     roles: dict[str, str]
     tags: dict[str, str]
     created: datetime | None = None
+    clone_group: str = ""
+    is_clone_from_abroad: bool = False
+    restorable_from: datetime | None = None
+    restorable_until: datetime | None = None
 
     @property
     def instance_ids(self) -> list[str]:
@@ -77,6 +81,10 @@ class Cluster:
             roles={role["RoleArn"]: role.get("Status", "") for role in raw.get("AssociatedRoles") or []},
             tags=_tags(raw),
             created=raw.get("ClusterCreateTime"),
+            clone_group=raw.get("CloneGroupId") or "",
+            is_clone_from_abroad=bool(raw.get("CrossAccountClone")),
+            restorable_from=raw.get("EarliestRestorableTime"),
+            restorable_until=raw.get("LatestRestorableTime"),
         )
 
 
@@ -282,6 +290,10 @@ class RdsHook(AwsHook):
     def restore_cluster(self, arguments: dict[str, Any], tags: dict[str, str]) -> None:
         """Ask for a cluster from a snapshot (``RestoreDBClusterFromSnapshot``); it has no instances yet."""
         self.call("restore_db_cluster_from_snapshot", **arguments, Tags=as_tag_list(tags))
+
+    def restore_cluster_to_point(self, arguments: dict[str, Any], tags: dict[str, str]) -> None:
+        """Ask for a cluster as another one is or was (``RestoreDBClusterToPointInTime``); it has no instances yet."""
+        self.call("restore_db_cluster_to_point_in_time", **arguments, Tags=as_tag_list(tags))
 
     def create_instance(self, arguments: dict[str, Any], tags: dict[str, str]) -> None:
         """Ask for an instance of a cluster (``CreateDBInstance``)."""

@@ -50,20 +50,27 @@ class RenameClusterOperator(ClusterOperator):
         return self.name_pass(self.resource_id, self.cluster_id, context)
 
     def name_pass(self, resource_id: str, name: str, context: Context) -> Result:
-        """Take one step towards the cluster ``resource_id`` having the name ``name``."""
+        """Take one step towards the cluster ``resource_id`` and its instances having the name ``name``."""
+        cluster = self._require(resource_id)
+        if cluster.cluster_id != name or cluster.status != "available":
+            return self.cluster_pass(cluster, name, context)
+        return self._instances_pass(cluster, context)
+
+    def cluster_pass(self, cluster: Cluster, name: str, context: Context) -> Result:
+        """Take one step towards a cluster being available under a name; its instances stay as they are."""
+        if cluster.cluster_id == name or cluster.status != "available":
+            return self._wait_by_resource_id(cluster.resource_id, context)
+        self._require_free(name)
+        self.hook.modify_cluster(cluster.cluster_id, NewDBClusterIdentifier=name)
+        return self.wait_for("cluster_renamed", name, context)
+
+    def _require(self, resource_id: str) -> Cluster:
+        """Look a cluster up that may be renamed."""
         cluster = self.hook.find_cluster_by_resource_id(resource_id)
         if cluster is None:
             raise MissingError(f"no cluster with resource id {resource_id} behind {self.aws_conn_id}")
         require_refreshable(cluster.cluster_id, cluster.tags)
-        if cluster.cluster_id != name:
-            if cluster.status != "available":
-                return self._wait_by_resource_id(resource_id, context)
-            self._require_free(name)
-            self.hook.modify_cluster(cluster.cluster_id, NewDBClusterIdentifier=name)
-            return self.wait_for("cluster_renamed", name, context)
-        if cluster.status != "available":
-            return self._wait_by_resource_id(resource_id, context)
-        return self._instances_pass(cluster, context)
+        return cluster
 
     def _wait_by_resource_id(self, resource_id: str, context: Context) -> Result:
         """Wait until a cluster is available, under whatever name it will then have."""
@@ -112,13 +119,14 @@ class RenameClusterOperator(ClusterOperator):
         )
 
 
-class RestoreNamesOperator(RenameClusterOperator):
-    """Undo a swap of names: what served serves again, under its own name.
+class RecoverNamesOperator(RenameClusterOperator):
+    """Give what served its own name back, from whatever state a swap of names ended in.
 
-    Run as compensation, whatever state the swap ended in. The cluster that has taken the name steps aside first.
+    The cluster that has taken the name steps aside first. Then what served has it back, and serves; only then follow the names
+    of instances: each is a reboot, and may be refused.
 
     :param cluster_id: the name under which the live cluster served (templated).
-    :param resource_id: ``DbClusterResourceId`` of the cluster that served before the swap (templated).
+    :param resource_id: ``DbClusterResourceId`` of the cluster that served; empty is nothing to do (templated).
     :param aside_id: the name that whatever has taken its place gets (templated).
     :param instance_ids: names of the instances of the cluster that served, which they get back (templated).
     :return: ``{"cluster_id", "resource_id", "instance_ids"}``.
@@ -131,22 +139,24 @@ class RestoreNamesOperator(RenameClusterOperator):
         self.aside_id = aside_id
         self.instance_ids = instance_ids
 
-    def execute(self, context: Context) -> Result:
-        """Skip where the failure came before the swap: the live cluster still has its name."""
+    def undisturbed(self) -> bool:
+        """Tell whether what served has its name, and its instances have theirs."""
         cluster = self.hook.find_cluster(self.cluster_id) if self.resource_id else None
-        if cluster is not None and cluster.resource_id == self.resource_id and self._settled(cluster):
-            raise AirflowSkipException(f"{self.cluster_id} still serves under its own name; there is nothing to undo")
-        return super().execute(context)
+        return cluster is not None and cluster.resource_id == self.resource_id and self._settled(cluster)
 
     def take_pass(self, context: Context) -> Result:
-        """Move the usurper aside with its instances, whose names are needed, then name the rightful cluster."""
-        if not self.resource_id:
-            raise AirflowSkipException("no cluster served before; there is nothing to go back to")
+        """Move the usurper aside, name the rightful cluster, then the instances of both."""
+        if not self.resource_id or self.undisturbed():
+            return super().take_pass(context)
         holder = self.hook.find_cluster(self.cluster_id)
-        if holder is None or holder.resource_id == self.resource_id:
-            holder = self.hook.find_cluster(self.aside_id)
-        if holder is not None and not (holder.cluster_id == self.aside_id and self._settled(holder)):
-            self.name_pass(holder.resource_id, self.aside_id, context)  # waits, or it has just been done
+        if holder is not None and holder.resource_id != self.resource_id:
+            return self.cluster_pass(self._require(holder.resource_id), self.aside_id, context)
+        rightful = self._require(self.resource_id)
+        if rightful.cluster_id != self.cluster_id:
+            return self.cluster_pass(rightful, self.cluster_id, context)
+        aside = self.hook.find_cluster(self.aside_id)
+        if aside is not None and not self._settled(aside):
+            self.name_pass(aside.resource_id, self.aside_id, context)  # waits, or it has just been done
         return self.name_pass(self.resource_id, self.cluster_id, context)
 
     def wanted_instances(self, cluster: Cluster) -> list[str]:
@@ -158,3 +168,20 @@ class RestoreNamesOperator(RenameClusterOperator):
     def _settled(self, cluster: Cluster) -> bool:
         """Tell whether a cluster is available and its instances have the names that they shall have."""
         return cluster.status == "available" and set(cluster.instance_ids) == set(self.wanted_instances(cluster))
+
+
+class RestoreNamesOperator(RecoverNamesOperator):
+    """Undo a swap of names: what served serves again, under its own name. Compensation, skipped where there is nothing to undo.
+
+    Its parameters are those of ``RecoverNamesOperator``.
+
+    :return: ``{"cluster_id", "resource_id", "instance_ids"}``.
+    """
+
+    def execute(self, context: Context) -> Result:
+        """Skip where the failure came before the swap: the live cluster still has its name."""
+        if not self.resource_id:
+            raise AirflowSkipException("no cluster served before; there is nothing to go back to")
+        if self.undisturbed():
+            raise AirflowSkipException(f"{self.cluster_id} still serves under its own name; there is nothing to undo")
+        return super().execute(context)

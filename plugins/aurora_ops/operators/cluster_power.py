@@ -189,3 +189,17 @@ class StopAgainOperator(ClusterOperator):
             "would_stop": names if self.report_only else [],
             "warnings": warnings,
         }
+
+
+class StopIfAskedOperator(StopClusterOperator):
+    """Stop a cluster as ``StopClusterOperator`` does, where one is named.
+
+    :param cluster_id: DB cluster identifier; ``None`` is nothing to do (templated).
+    :return: ``{"cluster_id", "status", "keep_stopped_until"}``.
+    """
+
+    def take_pass(self, context: Context) -> Result:
+        """Stop what is named."""
+        if not self.cluster_id:
+            return {"cluster_id": None, "status": "left", "keep_stopped_until": None}
+        return super().take_pass(context)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from airflow.sdk import Context
 
 from aurora_ops.core import ownership
-from aurora_ops.core.errors import ConfigError
+from aurora_ops.core.errors import ConfigError, StateError
 from aurora_ops.core.ownership import EXPIRES_TAG, PUBLISHED_TAG, RETIRED_TAG, RUN_TAG
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.wait import Wait
@@ -134,7 +134,7 @@ class RetireClusterOperator(DeleteClusterOperator):
     :param successor_id: the cluster that has taken its place; unless it exists and carries the mark that
         ``published_run`` left when it had finished, nothing is done: what may be needed to go back is never retired (templated).
     :param published_run: names the run (templated).
-    :param kept_days: days that a stopped or kept cluster stays; ``None`` is until the next refresh.
+    :param kept_days: days that a stopped or kept cluster stays; ``None`` is until the next refresh (templated).
     :return: ``{"cluster_id", "status": "absent" | "stopped" | "kept" | "left"}``.
     :raises SafetyError: it is not tagged ``refresh=true``.
     """
@@ -150,6 +150,7 @@ class RetireClusterOperator(DeleteClusterOperator):
         "policy",
         "successor_id",
         "published_run",
+        "kept_days",
     )
 
     def __init__(
@@ -164,7 +165,7 @@ class RetireClusterOperator(DeleteClusterOperator):
     def take_pass(self, context: Context) -> Result:
         """Take one step of the policy, if the successor is there."""
         successor = self.hook.find_cluster(self.successor_id) if self.successor_id else None
-        if successor is None or successor.tags.get(PUBLISHED_TAG) != self.published_run:
+        if successor is None or not self._has_succeeded(successor):
             return {"cluster_id": self.cluster_id, "status": "left"}
         if self.policy == "delete":
             return self.delete_pass(context)
@@ -176,6 +177,10 @@ class RetireClusterOperator(DeleteClusterOperator):
         if self.policy == "stop":
             return self._stop_pass(context)
         return {"cluster_id": self.cluster_id, "status": "kept" if cluster else "absent"}
+
+    def _has_succeeded(self, successor: Cluster) -> bool:
+        """Tell whether the successor is there to stay."""
+        return successor.tags.get(PUBLISHED_TAG) == self.published_run
 
     def _mark(self, cluster: Cluster) -> None:
         """Write on the cluster who retired it and until when it stays; an expiry of earlier days does not count."""
@@ -202,3 +207,32 @@ class RetireClusterOperator(DeleteClusterOperator):
         elif cluster.status != "stopping":
             return self.wait_for("cluster_available", self.cluster_id, context)
         return self.wait_for("cluster_stopped", self.cluster_id, context)
+
+
+class RetireByHandOperator(RetireClusterOperator):
+    """Do with a cluster that no longer serves what a person says: keep, stop or delete it.
+
+    Where the refresh was done by hand, no mark says that it has finished: the successor must be available and have instances.
+
+    :param policy: ``keep``, ``stop`` or ``delete`` (templated).
+    :param successor_id: the cluster that has taken its place (templated).
+    :param published_run: names the run that retires it (templated).
+    :param kept_days: days that a stopped or kept cluster stays; ``None`` is until the next refresh (templated).
+    :return: ``{"cluster_id", "status": "absent" | "stopped" | "kept" | "left"}``.
+    :raises StateError: the successor does not serve, so that the cluster may be what is needed to go back.
+    :raises SafetyError: it is not tagged ``refresh=true``.
+    """
+
+    def take_pass(self, context: Context) -> Result:
+        """Refuse while nothing has taken its place; then as the refresh does."""
+        if self.hook.find_cluster(self.cluster_id) is None:
+            return {"cluster_id": self.cluster_id, "status": "absent"}
+        found = super().take_pass(context)
+        if found["status"] == "left":
+            raise StateError(
+                f"{self.successor_id} does not serve (it must be available, with an instance); {self.cluster_id} is left alone"
+            )
+        return found
+
+    def _has_succeeded(self, successor: Cluster) -> bool:
+        return successor.status in ("available", "backing-up") and bool(successor.members)

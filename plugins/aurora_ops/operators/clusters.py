@@ -57,12 +57,12 @@ class RestoreClusterOperator(ClusterOperator):
     :param snapshot: identifier or ARN of the snapshot (templated).
     :param run_key: names the run; a cluster of that name made by another run is refused (templated).
     :param kms_key_arn: key of the new cluster (templated).
-    :param subnet_group: DB subnet group.
+    :param subnet_group: DB subnet group (templated).
     :param security_groups: security group ids (templated).
     :param parameter_group: cluster parameter group (templated).
-    :param serverless: ``{"min_acu", "max_acu"}`` for Serverless v2.
-    :param backup_retention_days: days automated backups are kept.
-    :param log_exports: logs published to CloudWatch.
+    :param serverless: ``{"min_acu", "max_acu"}`` for Serverless v2 (templated).
+    :param backup_retention_days: days automated backups are kept (templated).
+    :param log_exports: logs published to CloudWatch (templated).
     :param tags: tags of the new cluster; ``refresh=true``, owner and run are always among them (templated).
     :param expires_h: hours after which it may be removed if its run is dead; ``None`` is never (templated).
     :return: ``{"cluster_id", "cluster_arn", "resource_id", "endpoint"}``.
@@ -83,8 +83,12 @@ class RestoreClusterOperator(ClusterOperator):
         "snapshot",
         "run_key",
         "kms_key_arn",
+        "subnet_group",
         "security_groups",
         "parameter_group",
+        "serverless",
+        "backup_retention_days",
+        "log_exports",
         "tags",
         "expires_h",
     )
@@ -144,33 +148,37 @@ class RestoreClusterOperator(ClusterOperator):
         snapshot = self.hook.find_snapshot(self.snapshot)
         if snapshot is None:
             raise MissingError(f"no snapshot {self.snapshot} behind {self.aws_conn_id}")
+        origin = {
+            "SnapshotIdentifier": self.snapshot,
+            "Engine": "aurora-mysql",
+            "EngineVersion": snapshot.engine_version or None,
+        }
+        self.hook.restore_cluster({**origin, **self._wanted()}, self._marks())
+
+    def _wanted(self) -> dict[str, Any]:
+        """Describe the new cluster, in the words that all ways of restoring share."""
         scaling = (
             {"MinCapacity": self.serverless["min_acu"], "MaxCapacity": self.serverless["max_acu"]}
             if self.serverless
             else None
         )
-        self.hook.restore_cluster(
-            {
-                "DBClusterIdentifier": self.cluster_id,
-                "SnapshotIdentifier": self.snapshot,
-                "Engine": "aurora-mysql",
-                "EngineVersion": snapshot.engine_version or None,
-                "KmsKeyId": self.kms_key_arn,
-                "DBSubnetGroupName": self.subnet_group,
-                "VpcSecurityGroupIds": self.security_groups,
-                "DBClusterParameterGroupName": self.parameter_group,
-                "ServerlessV2ScalingConfiguration": scaling,
-                "BackupRetentionPeriod": self.backup_retention_days,
-                "EnableCloudwatchLogsExports": self.log_exports or None,
-                "CopyTagsToSnapshot": True,
-                "DeletionProtection": False,
-            },
-            {
-                **(self.tags or {}),
-                "refresh": "true",
-                **ownership.temporary(self.run_key, self.expires_h, datetime.now(UTC)),
-            },
-        )
+        return {
+            "DBClusterIdentifier": self.cluster_id,
+            "KmsKeyId": self.kms_key_arn,
+            "DBSubnetGroupName": self.subnet_group,
+            "VpcSecurityGroupIds": self.security_groups,
+            "DBClusterParameterGroupName": self.parameter_group,
+            "ServerlessV2ScalingConfiguration": scaling,
+            "BackupRetentionPeriod": self.backup_retention_days,
+            "EnableCloudwatchLogsExports": self.log_exports or None,
+            "CopyTagsToSnapshot": True,
+            "DeletionProtection": False,
+        }
+
+    def _marks(self) -> dict[str, str]:
+        """Write the tags of the new cluster."""
+        made = ownership.temporary(self.run_key, self.expires_h, datetime.now(UTC))
+        return {**(self.tags or {}), "refresh": "true", **made}
 
 
 class CreateInstancesOperator(ClusterOperator):

@@ -25,7 +25,7 @@ class ManageMasterSecretOperator(ClusterOperator):
     The AWS operation is ``ModifyDBCluster`` with ``ManageMasterUserPassword``. After a restore the snapshot's master password
     is valid until this is done, so it comes before anything else that can log in.
 
-    :param kms_key_id: key of the secret; ``None`` is the account's default.
+    :param kms_key_id: key of the secret; ``None`` is the account's default (templated).
     :return: ``{"cluster_id", "secret_arn", "secret_version"}``; never the password.
     :raises MissingError: there is no such cluster.
     :raises SafetyError: it is not tagged ``refresh=true``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -72,8 +72,8 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
     def take_pass(self, context: Context) -> Result:
         """Check from the inside out: settings, accounts, guards, then resources."""
         dag_run = context["dag_run"]
-        conf = {**{key: value for key, value in context["params"].items() if value is not None}, **(dag_run.conf or {})}
-        resolved = environments.resolve(environments.read(Path(self.path)), conf)
+        path, conf = self._asked(context)
+        resolved = environments.resolve(environments.read(path), conf)
         for field, origin in sorted(resolved.origins.items()):
             if origin == "param":
                 self.log.info("%s is set for this run", field)
@@ -89,6 +89,11 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
         if "dry_run" in resolved.switches:
             raise AirflowSkipException("dry run: this is the plan, and nothing is changed")
         return plan
+
+    def _asked(self, context: Context) -> tuple[Path, dict[str, Any]]:
+        """Say which file is read, and what is laid over it for this run."""
+        given = {key: value for key, value in context["params"].items() if value is not None}
+        return Path(self.path), {**given, **(context["dag_run"].conf or {})}
 
     def _text(self, check: RefreshCheck, plan: Result) -> str:
         """Write the plan for people, with what it will take."""
@@ -120,3 +125,24 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
     def _hooks(settings: Environment) -> tuple[RdsHook, RdsHook]:
         source, target = settings.source, settings.target
         return RdsHook(source.aws_conn_id, source.region), RdsHook(target.aws_conn_id, target.region)
+
+
+class PlanRefreshOperator(CheckRefreshOperator):
+    """Check a refresh of any environment as the refresh itself does, and write its whole plan down. Changes nothing.
+
+    :param path: ``include/config``; the environment's file is read from it.
+    :param environment: which one (templated).
+    :param changes: parameters of the refresh, laid over the file (templated).
+    :return: the plan, a flat dictionary of identifiers.
+    :raises PermanentError: anything is wrong.
+    """
+
+    template_fields: Sequence[str] = (*CheckRefreshOperator.template_fields, "environment", "changes")
+
+    def __init__(self, *, environment: str, changes: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.environment = environment
+        self.changes = changes
+
+    def _asked(self, context: Context) -> tuple[Path, dict[str, Any]]:
+        return Path(self.path) / f"{self.environment}.yaml", dict(self.changes)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aurora_ops.core import masking, ownership, refresh_plan, safety, sql_script
+from aurora_ops.core import masking, naming, ownership, refresh_plan, safety, sql_script
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, StateError, report
 from aurora_ops.core.mask_plan import TablePlan, plan_tables
 from aurora_ops.core.mask_rules import ColumnRule, read_rules
@@ -27,6 +27,7 @@ from aurora_ops.operators.masking import missing_columns
 from aurora_ops.operators.sql import master_login
 
 _SERVING = ("available", "backing-up")
+_OUT_OF_USE = ("stopped", "stopping", "deleting")
 
 
 def guards(settings: Environment) -> list[PermanentError]:
@@ -59,6 +60,7 @@ class RefreshCheck:
         self.sql_folder = sql_folder
         self.problems: list[PermanentError] = []
         self.leftovers: list[str] = []
+        self.stranded = False
         self.size_gib = 0
         self.tables: list[TablePlan] | None = None
         self.tables_from = ""
@@ -99,8 +101,9 @@ class RefreshCheck:
             "rekey_key_arn": rekey_arn,
             "target_key_arn": key_arn,
             "live_resource_id": live.resource_id if live else "",
-            "live_instance_ids": live.instance_ids if live else [],
-            "serving_host": live.endpoint if live else "",
+            "live_instance_ids": self._instance_ids(live) if live else [],
+            "live_is_stranded": self.stranded,
+            "serving_host": live.endpoint if live and not self.stranded else "",
             "parameter_group": self.settings.target.parameter_group or (live.parameter_group if live else None),
             "instance_class": instances.instance_class,
             "readers": instances.readers,
@@ -121,12 +124,21 @@ class RefreshCheck:
             return None
 
     def _live(self, target: RdsHook, names: dict[str, str]) -> Cluster | None:
-        """Look at the cluster that is to be replaced, and at the names around it; none at all is a first refresh."""
-        for name in (names["temporary_cluster"], names["old_cluster"]):
-            if (leftover := target.find_cluster(name)) is not None:
+        """Look at the cluster that is to be replaced, and at the names around it; none at all is a first refresh.
+
+        Where nothing has the live name and the cluster that was moved aside runs, a switch was cut short and not undone: that
+        cluster is the one that serves as soon as it has its name back. Deleting it to make room would lose all there is.
+        """
+        live, old, temporary = (
+            target.find_cluster(names[f"{which}_cluster"]) for which in ("target", "old", "temporary")
+        )
+        self.stranded = live is None and old is not None and old.status not in _OUT_OF_USE
+        if self.stranded:
+            live, old = old, None
+        for leftover in (temporary, old):
+            if leftover is not None:
                 self._require_refreshable(leftover)
-                self.leftovers.append(name)
-        live = target.find_cluster(names["target_cluster"])
+                self.leftovers.append(leftover.cluster_id)
         if live is None:
             if self.settings.database.keep_tables:
                 self.problems.append(
@@ -141,6 +153,12 @@ class RefreshCheck:
                 StateError(f"target.cluster: {live.cluster_id} is {live.status}; it must be available to be replaced")
             )
         return live
+
+    def _instance_ids(self, live: Cluster) -> list[str]:
+        """Name the instances of what serves; those of a stranded cluster as they will be."""
+        if not self.stranded:
+            return live.instance_ids
+        return [naming.instance(self.settings.target.cluster, number + 1) for number in range(len(live.members))]
 
     def _require_refreshable(self, cluster: Cluster) -> None:
         self._attempt(lambda: safety.require_refreshable(cluster.cluster_id, cluster.tags))

@@ -49,9 +49,6 @@ class PublishClusterOperator(ClusterOperator):
         hook: RdsHook = self.hook
         cluster = hook.require_cluster(self.cluster_id)
         require_refreshable(self.cluster_id, cluster.tags)
-        wanted = {PUBLISHED_TAG: self.run_key, "aurora-ops:snapshot": self.snapshot_id}
-        if any(cluster.tags.get(key) != value for key, value in wanted.items()):
-            hook.set_tags(cluster.arn, wanted)
         for instance in map(Instance.of, hook.list_instances(self.cluster_id)):
             if EXPIRES_TAG in instance.tags:
                 hook.remove_tags(instance.arn, [EXPIRES_TAG])
@@ -61,4 +58,8 @@ class PublishClusterOperator(ClusterOperator):
             parameters = ParametersHook(self.aws_conn_id, self.region_name)
             if parameters.find(self.parameter) != cluster.endpoint:
                 parameters.put(self.parameter, cluster.endpoint)
+        # last: by this mark the cluster that served before may go
+        wanted = {PUBLISHED_TAG: self.run_key, "aurora-ops:snapshot": self.snapshot_id}
+        if any(cluster.tags.get(key) != value for key, value in wanted.items()):
+            hook.set_tags(cluster.arn, wanted)
         return {"cluster_id": cluster.cluster_id, "endpoint": cluster.endpoint, "parameter": self.parameter}

@@ -142,9 +142,10 @@ def _is_leftover(cluster: Cluster) -> bool:
 def _retired_too_soon(cluster: Cluster, find: FindCluster, served: list[str]) -> str:
     """Say why a cluster that has served must stay."""
     retired_by = cluster.tags.get(RETIRED_TAG)
-    if retired_by is None:
-        return "it was published and has not been retired" if PUBLISHED_TAG in cluster.tags else ""
     successors = [name for name in served if naming.old_cluster(name) == cluster.cluster_id]
+    if retired_by is None:
+        served_once = PUBLISHED_TAG in cluster.tags or successors  # only what has served is ever moved aside
+        return "it has served and has not been retired" if served_once else ""
     successor = find(successors[0]) if successors else None
     if successor is None:
         return "the cluster that took its place is not there"

@@ -12,8 +12,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from aurora_ops.core import environments, refresh_plan, safety, workflow_record
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError, report
+from aurora_ops.core.files import require_changeable
 from aurora_ops.core.requests.base import Request, guards, live_name, parse
 from aurora_ops.core.settings import Environment
+from aurora_ops.hooks.efs import EfsHook
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.topics import TopicsHook
@@ -36,7 +38,9 @@ class CheckRequestOperator(RefreshOperator[RunsHook]):
 
     hook_class = RunsHook
     permissions: ClassVar[tuple[str, ...]] = ("dynamodb:GetItem",)
-    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {"target": ("rds:DescribeDBClusters",)}
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "target": ("rds:DescribeDBClusters", "elasticfilesystem:DescribeFileSystems")
+    }
 
     def __init__(self, *, request: type[Request], config_folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -103,7 +107,21 @@ class CheckRequestOperator(RefreshOperator[RunsHook]):
                         f"at epoch {lock['expires_at']}"
                     )
                 )
-        return found
+        return [*found, *_refused_files(asked, settings)]
+
+
+def _refused_files(asked: Request, settings: Environment) -> list[PermanentError]:
+    """Look at the file systems that would be changed: their tags."""
+    found: list[PermanentError] = []
+    efs = EfsHook(settings.target.aws_conn_id, settings.target.region)
+    for file_system_id in asked.changed_file_systems().values():
+        system = efs.find_file_system(file_system_id)
+        try:
+            if system is not None:
+                require_changeable(file_system_id, system.tags, settings.safety.allowed_file_systems)
+        except SafetyError as refusal:
+            found.append(refusal)
+    return found
 
 
 def _places(settings: Environment) -> dict[str, str]:
@@ -135,6 +153,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
     :param environment: environment of the run (templated).
     :param announce: announce a success too (templated).
     :param check_task: id of the task that checked the input.
+    :param hidden: parameters of the run that may hold data, and are not written down.
     :return: ``{"outcome", "pk", "sk", "announced"}``.
     """
 
@@ -158,6 +177,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
         environment: str,
         announce: bool = False,
         check_task: str = "check",
+        hidden: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -167,6 +187,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
         self.environment = environment
         self.announce = announce
         self.check_task = check_task
+        self.hidden = list(hidden)
 
     def take_pass(self, context: Context) -> Result:
         """Collect, write, announce."""
@@ -192,6 +213,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
                 for task_id in failed
             },
             keep_days=int(self.keep_days),
+            hidden=self.hidden,
         )
         self.hook.put(self.table, record)
         announced = bool(self.topic_arn) and (self.announce or record["outcome"] == "failed")

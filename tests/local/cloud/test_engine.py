@@ -465,6 +465,34 @@ def test_nothing_is_left_after_close(tmp_path: Path) -> None:
     again.close()
 
 
+HALF_INSTALLED = """#!/bin/sh
+for option; do case "$option" in
+    --tmpdir=*) : > "${option#*=}/#sql-temptable";;
+    --datadir=*) mkdir -p "${option#*=}/mysql";;
+esac; done
+echo "cut short in $*" >&2
+exit 1
+"""
+
+
+def test_first_cluster_is_made_after_an_attempt_that_failed(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "home", db_port=free_port())
+    real = engine._binaries
+    cut_short = tmp_path / "install-db"
+    cut_short.write_text(HALF_INSTALLED)
+    cut_short.chmod(0o755)
+    try:
+        engine._binaries = dataclasses.replace(real, install_db=cut_short)
+        # what a MariaDB leaves in a folder of temporary tables that others have too, the next one that starts there deletes
+        with pytest.raises(EngineError, match=rf"cut short in .*--tmpdir={engine._sockets}/"):
+            engine.create("one")
+        engine._binaries = real
+        engine.create("one")
+        engine.start("one")
+    finally:
+        engine.close()
+
+
 CRASH = """
 import os, signal, sys
 from pathlib import Path

@@ -20,7 +20,7 @@ from tests.contracts import compose
 from tests.contracts.test_containers import dockerfile_command, stages
 
 pytestmark = [pytest.mark.local, pytest.mark.long]
-TASKS = {"refresh_staging": 44, "reap_expired": 11}
+TASKS = {"refresh_staging": 45, "reap_expired": 11}
 PARSE = "import sys; from airflow.cli.cli_parser import get_parser; print(get_parser().parse_args(sys.argv[1:]).func)"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -30,6 +30,9 @@ WAIT_S, POLL_S, RETRY_S = 0.05, 0.05, 0.1
 DRIVER, MARK = REPO / "tests/local/driver.py", "@@answer "
 REFRESH, REAPER = "refresh_staging", "reap_expired"
 LONG_AGO = "2020-01-01T00:00:00+00:00"
+AGE_H = 24 * 30
+USERS = ("app", "readonly")
+MOMENT = re.compile(r"\d{8}t\d{6}")
 LANES = 2
 
 
@@ -39,14 +42,20 @@ class Case:
 
     :param name: what is struck, and how.
     :param rules: rules of localcloud's faults.
-    :param outcomes: those that are right: ``finished`` (the new cluster serves) or ``old`` (what served before serves).
+    :param outcomes: those that are right, see ``Outcome.what``; not ``finished`` or ``old`` only where nothing better can be.
     :param conf: parameters of the run.
+    :param why: what makes an outcome right that usually is not.
+    :param says: what the record of the run must say to whoever has to act.
+    :param needs_old: the call is made only where the cluster is there that served before the last refresh.
     """
 
     name: str
     rules: tuple[dict[str, Any], ...]
     outcomes: frozenset[str] = frozenset({"finished", "old"})
     conf: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+    says: tuple[str, ...] = ()
+    needs_old: bool = False
 
 
 @dataclass
@@ -54,32 +63,45 @@ class Outcome:
     """How a case ended.
 
     :param run: the run and its tasks: states and errors.
-    :param serving: ``old``, ``new`` or what is wrong.
+    :param serving: ``old``, ``new`` or ``nothing``.
+    :param record: what the run wrote down for people: what serves, what failed, what to do.
     :param seen: what the client saw.
     :param hits: how many calls were struck.
     :param left: what the run left behind.
     :param left_after_reaper: what of that is still there after the reaper.
     :param wrong: what must never be.
+    :param locked_out: users who cannot log in to what serves with their secrets.
+    :param healed: how the next refresh ended, without faults, where this one left work to do; empty where it did not.
     """
 
     run: dict[str, Any]
     serving: str
+    record: dict[str, str]
     seen: Seen
     hits: int
     left: list[str]
     left_after_reaper: list[str]
     wrong: list[str]
+    locked_out: list[str] = field(default_factory=list)
+    healed: str = ""
 
     @property
     def what(self) -> str:
-        """``finished``, ``old`` or what else happened."""
-        if self.run["state"] == "success" and self.serving == "new":
-            return "finished"
-        return (
-            "old"
-            if self.run["state"] == "failed" and self.serving == "old"
-            else f"{self.run['state']}, {self.serving} serves"
-        )
+        """How it ended.
+
+        ``finished``: success, the new cluster serves. ``old``: failure, what served before serves. ``unpublished``: failure, the
+        new cluster serves and is verified. ``stranded``: failure, nothing serves; the cluster that did is there. ``locked out``:
+        failure, and a user cannot log in to what serves. Else in words.
+        """
+        if self.run["state"] == "failed" and self.locked_out:
+            return "locked out"
+        known = {
+            ("success", "new"): "finished",
+            ("failed", "old"): "old",
+            ("failed", "new"): "unpublished",
+            ("failed", "nothing"): "stranded",
+        }
+        return known.get((self.run["state"], self.serving), f"{self.run['state']}, {self.serving} serves")
 
     @property
     def step(self) -> str:
@@ -114,12 +136,15 @@ class Lane:
         )
         self.cloud = CloudConfig.from_env(self.config.cloud_env())
         self.estate = Estate(SimpleNamespace(aws=self.aws, cloud=self.cloud))
+        self._clients: dict[tuple[str, str], Any] = {}
         self._runner: subprocess.Popen[str] | None = None
         self._log = home / "runner.log"
 
     def aws(self, account: str, service: str) -> Any:
-        """Return a boto3 client with all rights in an account."""
-        return admin_client(account, service, self.cloud)
+        """Return a boto3 client with all rights in an account; made once, since making one costs more than what it is for."""
+        if (account, service) not in self._clients:
+            self._clients[account, service] = admin_client(account, service, self.cloud)
+        return self._clients[account, service]
 
     def start(self) -> None:
         """Start everything and seed it."""
@@ -127,6 +152,7 @@ class Lane:
         process.wipe(self.cloud)
         started = self._command("localcloud", "up")
         assert started.returncode == 0, started.stderr
+        self._clients.clear()  # a new server has new credentials
         seed(self.cloud, say=lambda _: None)
         database = self.config.home / "airflow.db"
         database.unlink(missing_ok=True)
@@ -156,33 +182,59 @@ class Lane:
     def play(self, case: Case) -> Outcome:
         """Run a case, look at what it left, and let the reaper clear that away."""
         admin_operation("faults-clear", self.cloud)
+        if case.needs_old and self.estate.cluster(STAGING, "staging-shop-old") is None:
+            # an earlier case has cleared it away, and failed before it had another
+            assert self.run(REFRESH, {})["state"] == "success"
         before, others = self._serving(), self._inventory()
         with Poller(self.estate) as poller:
             for rule in case.rules:
                 admin_operation("faults-add", self.cloud, **rule)
-            began = time.time()
             run = self.run(REFRESH, case.conf)
             rules = admin_operation("faults-list", self.cloud)["rules"].values()
             admin_operation("faults-clear", self.cloud)
         after = self._serving()
         serving = "old" if after == before else "new" if after else "nothing"
         left = sorted(self._inventory() - others - self._allowed())
-        wrong = [*poller.seen.wrong(), *self._wrong(run, began)]
-        if left:
+        wrong = [*poller.seen.wrong(), *self._wrong(run)]
+        locked_out = self._locked_out() if after else []
+        unusual = run["state"] == "failed" and (serving != "old" or bool(locked_out))
+        if left or unusual:
+            # what is unusual must be spared: it serves, or is all there is
             self._age()
             reaped = self.run(REAPER, {"dry_run": False})
             if reaped["state"] != "success":
                 errors = [task["error"] for task in reaped["tasks"].values() if task["error"]]
                 wrong.append(f"the reaper failed: {errors}")
+            if self._serving() != after:
+                wrong.append("the reaper changed what serves")
+        left_after_reaper = sorted(self._inventory() - others - self._allowed())
         return Outcome(
             run=run,
             serving=serving,
+            record=self._record(run),
             seen=poller.seen,
             hits=sum(rule["hits"] for rule in rules),
             left=left,
-            left_after_reaper=sorted(self._inventory() - others - self._allowed()),
+            left_after_reaper=left_after_reaper,
             wrong=wrong,
+            locked_out=locked_out,
+            healed=self._heal(after or before) if unusual else "",
         )
+
+    def _heal(self, rightful: str | None) -> str:
+        """Refresh once more, without faults: it must finish, and keep what served last, or is all there was, as the old cluster."""
+        run = self.run(REFRESH, {})
+        old = self.estate.cluster(STAGING, "staging-shop-old")
+        if run["state"] != "success" or self._serving() in (None, rightful):
+            return f"{run['state']}: {[task['error'] for task in run['tasks'].values() if task['error']]}"
+        if old is None or old["DbClusterResourceId"] != rightful:
+            return "what served before was lost"
+        return "; ".join([*self._wrong(run), *self._locked_out()]) or "finished"
+
+    def _record(self, run: dict[str, Any]) -> dict[str, str]:
+        """Read what the run wrote down for people; empty where it could not."""
+        record = self.estate.find_record(SimpleNamespace(run_id=run["run_id"])) or {}
+        return {name: str(record.get(name)) for name in ("serving", "failed_step", "cause", "remedy") if record}
 
     def _serving(self) -> str | None:
         cluster = self.estate.cluster(STAGING, "staging-shop")
@@ -213,26 +265,33 @@ class Lane:
         found |= {f"grant {grant.get('Name')}" for grant in grants}
         objects = self.aws(STAGING, "s3").list_objects_v2(Bucket=f"aurora-ops-{STAGING}").get("Contents", [])
         found |= {f"object {one['Key']}" for one in objects}
+        secrets = self.aws(STAGING, "secretsmanager")
+        for user in USERS:
+            stages = secrets.describe_secret(SecretId=f"staging/shop/{user}")["VersionIdsToStages"].values()
+            found |= {f"pending version of {user}" for names in stages if names == ["AWSPENDING"]}
         found |= {"lock" for item in self.estate.items() if item["sk"] == "lock"}
         return found
 
-    def _wrong(self, run: dict[str, Any], began: float) -> list[str]:
-        """Say what must never be after a run, however it ended."""
+    def _locked_out(self) -> list[str]:
+        """Name the users who cannot log in to what serves with the secrets that applications read."""
         found = []
-        for task in ("app", "readonly"):
-            secret = self.estate.secret(STAGING, f"staging/shop/{task}")
+        for user in USERS:
+            secret = self.estate.secret(STAGING, f"staging/shop/{user}")
             try:
                 self.estate.connect(STAGING, "staging-shop", secret["username"], secret["password"]).close()
             except Exception as error:  # noqa: BLE001 - whatever it is, a user cannot log in
                 found.append(f"{secret['username']} cannot log in with its secret: {error}")
-        going_on = ("None", "running", "deferred", "up_for_retry")
-        unfinished = [name for name, task in run["tasks"].items() if task["state"] in going_on]
-        if unfinished:
-            found.append(f"not ended: {unfinished}")
         return found
 
+    @staticmethod
+    def _wrong(run: dict[str, Any]) -> list[str]:
+        """Say what must never be after a run, however it ended."""
+        going_on = ("None", "running", "deferred", "up_for_retry")
+        unfinished = [name for name, task in run["tasks"].items() if task["state"] in going_on]
+        return [f"not ended: {unfinished}"] if unfinished else []
+
     def _age(self) -> None:
-        """Let what carries an expiry be past it, and locks void, as they would be the day after."""
+        """Let what carries an expiry be past it, what has none be old, and locks void, as they would be days after."""
         for account in (PRODUCTION, STAGING):
             rds = self.aws(account, "rds")
             things = [
@@ -246,6 +305,7 @@ class Lane:
             for arn, tags in things:
                 if any(tag["Key"] == "aurora-ops:expires" for tag in tags):
                     rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "aurora-ops:expires", "Value": LONG_AGO}])
+            admin_operation("backdate", self.cloud, account=account, hours=AGE_H)
         table = self.aws(SHARED, "dynamodb")
         for item in self.estate.items():
             if item["sk"] == "lock":
@@ -303,7 +363,11 @@ class Walk:
                         return
                     case = waiting.pop()
                 try:
-                    self.outcomes[case.name] = lane.play(case)
+                    outcome = self.outcomes[case.name] = lane.play(case)
+                    if outcome.healed not in ("", "finished"):
+                        # the next case shall not play on what this one left
+                        lane.stop()
+                        lane.start()
                 except Exception as error:  # noqa: BLE001 - the test of the case raises it
                     self.outcomes[case.name] = error
                     lane.stop()
@@ -370,8 +434,11 @@ def table(walk: Walk) -> str:
         if isinstance(one, BaseException):
             lines.append(f"| {name} | | | {type(one).__name__} | | | |")
             continue
-        left, after = (", ".join(found) or "nothing" for found in (one.left, one.left_after_reaper))
+        left, after = (
+            MOMENT.sub("<moment>", ", ".join(found) or "nothing") for found in (one.left, one.left_after_reaper)
+        )
+        what = one.what + (f"; next refresh: {one.healed}" if one.healed else "")
         lines.append(
-            f"| {name} | {one.hits} | {one.step or 'none'} | {one.what} | {one.seen.longest_gap_s:.2f} | {left} | {after} |"
+            f"| {name} | {one.hits} | {one.step or 'none'} | {what} | {one.seen.longest_gap_s:.2f} | {left} | {after} |"
         )
     return "\n".join(lines) + "\n"

@@ -1,5 +1,7 @@
 """Every AWS call of a refresh goes wrong, one way after another: it finishes, or what served before serves and nothing is left.
 
+Where neither can be, ``UNUSUAL`` says why; then the run says what to do, and the next refresh puts it right.
+
 The walk is long (``make test-faults``); ``make test`` plays the cases that say most.
 """
 
@@ -14,7 +16,33 @@ pytestmark = pytest.mark.local
 
 DENIED = {"effect": "error", "code": "AccessDenied", "message": "denied by the walk", "status": 403}
 OLD, FINISHED = frozenset({"old"}), frozenset({"finished"})
+# Where neither can be. Each says why, and what the record must tell whoever has to act; the next refresh must put it right.
+UNPUBLISHED = {
+    "outcomes": frozenset({"unpublished"}),
+    "why": "the switch is done and verified when the last step, which says so, is refused: going back would cost another gap",
+    "says": ("The new cluster serves.", "Clear this task"),
+}
+STRANDED = {
+    "outcomes": frozenset({"stranded"}),
+    "why": "AWS permits the first rename of the swap and none after it, so that undoing it is refused as well",
+    "says": ("Look at once what serves", "switch.undo_rename", "start a new run"),
+}
+LOCKED_OUT = {
+    "outcomes": frozenset({"locked out"}),
+    "why": "AWS permits the secret of one user to move and none after it, so that moving it back is refused as well",
+    "says": ("Look at once what serves", "switch.undo_secrets", "start a new run"),
+}
+UNUSUAL = {
+    "222222222222 rds:AddTagsToResource from #1 on": UNPUBLISHED,
+    "222222222222 rds:RemoveTagsFromResource from #1 on": UNPUBLISHED,
+    "222222222222 rds:RemoveTagsFromResource from #2 on": UNPUBLISHED,
+    "222222222222 rds:RemoveTagsFromResource from #3 on": UNPUBLISHED,
+    "222222222222 ssm:GetParameter from #1 on": UNPUBLISHED,
+    "222222222222 rds:ModifyDBCluster from #5 on": STRANDED,
+    "222222222222 secretsmanager:UpdateSecretVersionStage from #2 on": LOCKED_OUT,
+}
 CALLS = recorded()
+ON_THE_OLD = ("StartDBCluster", "DeleteDBInstance", "DeleteDBCluster")
 LONG_THROTTLED = ("CreateGrant", "RestoreDBClusterFromSnapshot", "ModifyDBCluster", "PutSecretValue")
 
 
@@ -27,10 +55,11 @@ def denied() -> list[Case]:
     found = []
     for call in CALLS:
         moments = range(call.count) if call.mutating else sorted({0, call.count // 2} if call.count > 4 else {0})
-        found += [
-            Case(f"{call} from #{after + 1} on: denied", (rule(call, after=after, times=0, **DENIED),))
-            for after in moments
-        ]
+        for after in moments:
+            name = f"{call} from #{after + 1} on"
+            struck = (rule(call, after=after, times=0, **DENIED),)
+            needs_old = call.action in ON_THE_OLD
+            found.append(Case(f"{name}: denied", struck, needs_old=needs_old, **UNUSUAL.get(name, {})))
     return found
 
 
@@ -102,6 +131,9 @@ def judge(outcome, case: Case) -> None:
     assert outcome.hits, "nothing was struck: record the refresh anew (python -m tests.local.faults.recording)"
     assert outcome.what in case.outcomes, story
     assert outcome.wrong == [], story
+    assert outcome.locked_out == [] or outcome.what == "locked out", outcome.locked_out
+    assert outcome.healed == ("finished" if outcome.what in ("unpublished", "stranded", "locked out") else ""), story
+    assert [text for text in case.says if text not in outcome.record.get("remedy", "")] == [], outcome.record
     assert outcome.left_after_reaper == [], story
 
 

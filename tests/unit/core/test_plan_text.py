@@ -20,7 +20,7 @@ PLAN = {
     "old_cluster": "staging-shop-old", "fresh_snapshot_id": "fresh-1", "rekeyed_snapshot_id": "rekeyed-1",
     "copy_snapshot_id": "copy-1", "source_snapshot_id": "newest-1", "snapshot_created_at": "2026-07-01T00:00:00+00:00",
     "snapshot_is_fresh": False, "snapshot_was_shared": False, "rekey_key_arn": None, "target_key_arn": "arn:key",
-    "parameter_group": "group", "isolation_security_groups": ["sg-1"], "live_resource_id": "cluster-A",
+    "parameter_group": "group", "isolation_security_groups": ["sg-1"], "live_resource_id": "cluster-A", "live_is_stranded": False,
     "live_instance_ids": ["staging-shop-1"], "old_cluster_policy": "stop", "keep_tables": [], "keep_prefix": "p/",
     "approval_required": False, "columns": ["a", "b"],
 }  # fmt: skip

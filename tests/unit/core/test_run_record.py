@@ -92,6 +92,13 @@ def test_undo_failed_is_said_loudly() -> None:
     assert announcement.subject(record).endswith("serving: unknown")
 
 
+def test_undo_failed_says_what_to_do_and_what_stopped_it() -> None:
+    causes = {"switch.rename_restored": "refused; try later", "switch.undo_rename": "ModifyDBCluster: AccessDenied"}
+    record = build({"switch.rename_restored": "failed", "switch.undo_rename": "failed"}, causes=causes)
+    for text in ("clear switch.undo_rename", "start a new run", "switch.undo_rename: ModifyDBCluster: AccessDenied"):
+        assert text in record["remedy"]
+
+
 def test_failure_after_the_switch_leaves_the_new_cluster_serving() -> None:
     record = build({"publish.publish_cluster": "failed"})
     assert record["outcome"] == "failed"
@@ -170,6 +177,17 @@ def test_warnings_of_results_and_failed_best_effort_steps_are_listed() -> None:
         ),
         ("mask.prove_mask", "survived; mend the script.", "What serves was not touched. Mend the script."),
         ("switch.rename_live", "denied", "See what serves now. If it is the old cluster, mend"),
+        (
+            "restore.create_writer",
+            "rds:x y: AccessDenied: no (grant the role this action; include/iam has the policies)",
+            "What serves was not touched. Grant the role this action; include/iam has the policies.",
+        ),
+        ("publish.publish_cluster", "denied", "The new cluster serves. Clear this task when the cause is mended"),
+        (
+            "publish.publish_cluster",
+            "denied (who lacks it; deploy the policy)",
+            "The new cluster serves. Clear this task when the cause is mended: it publishes. Who lacks it; deploy the policy.",
+        ),
         ("other.step", "", "What serves was not touched. Mend what the message names"),
     ],
 )

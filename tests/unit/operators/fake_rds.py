@@ -275,6 +275,16 @@ class FakeRds:
         cluster["VpcSecurityGroups"] = [{"VpcSecurityGroupId": name} for name in given.get("VpcSecurityGroupIds", [])]
         self._finish(cluster, "creating")
 
+    def RestoreDBClusterToPointInTime(
+        self, DBClusterIdentifier, SourceDBClusterIdentifier, Tags, KmsKeyId=None, **given
+    ):
+        self._get("cluster", SourceDBClusterIdentifier.rpartition(":")[2])
+        if DBClusterIdentifier in self.clusters:
+            self._refuse("DBClusterAlreadyExistsFault")
+        cluster = self.cluster(DBClusterIdentifier, KmsKeyId=KmsKeyId)
+        cluster["TagList"] = Tags
+        self._finish(cluster, "creating")
+
     def CreateDBInstance(self, DBInstanceIdentifier, DBClusterIdentifier, Tags=(), **_):
         if DBInstanceIdentifier in self.instances:
             self._refuse("DBInstanceAlreadyExists")

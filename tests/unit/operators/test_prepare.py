@@ -431,6 +431,41 @@ class TestSnapshot:
         assert check(world)["rekey_key_arn"] is None
 
 
+class TestStranded:
+    """An earlier switch was cut short: nothing has the live name, and what had it runs under the old one."""
+
+    @pytest.fixture
+    def old(self, world):
+        world.rds._renamed("staging-shop", "staging-shop-old")
+        return world.rds.clusters["staging-shop-old"]
+
+    def test_it_is_what_serves_and_not_what_is_cleared_away(self, world, old) -> None:
+        ctx = context()
+        plan = check(world, ctx=ctx)
+        assert plan["live_resource_id"] == old["DbClusterResourceId"]
+        assert plan["live_is_stranded"] is True
+        assert plan["live_instance_ids"] == ["staging-shop-1"]
+        assert "`staging-shop-old` gets its name `staging-shop` back first" in ctx["ti"].xcoms["check", "plan"]
+        assert "left by an earlier run" not in ctx["ti"].xcoms["check", "plan"]
+
+    def test_one_that_was_stopped_is_out_of_use(self, world, old) -> None:
+        old["Status"] = "stopped"
+        world.raw["database"]["keep_tables"] = []
+        world.raw["target"]["security_groups"] = ["serving"]
+        plan = check(world)
+        assert (plan["live_resource_id"], plan["live_is_stranded"]) == ("", False)
+
+    def test_untagged_one_is_not_touched(self, world, old) -> None:
+        old["TagList"] = []
+        refused(world, SafetyError, "staging-shop-old")
+
+    def test_beside_one_that_serves_it_is_a_leftover(self, world) -> None:
+        world.rds.cluster("staging-shop-old", instances=1)
+        ctx = context()
+        assert check(world, ctx=ctx)["live_is_stranded"] is False
+        assert "`staging-shop-old`, left by an earlier run" in ctx["ti"].xcoms["check", "plan"]
+
+
 class TestFirstRefresh:
     """No cluster serves yet."""
 

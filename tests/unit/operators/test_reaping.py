@@ -142,7 +142,8 @@ class TestClusters:
         ("name", "tags", "given", "why"),
         [
             ("app", {}, {}, "a name under which a cluster serves"),
-            ("x", {"aurora-ops:published": "r"}, {}, "published and has not been retired"),
+            ("x", {"aurora-ops:published": "r"}, {}, "has served and has not been retired"),
+            ("app-old", {}, {}, "has served and has not been retired"),
             ("x", {"refresh": "no"}, {}, "not tagged refresh=true"),
             ("x", {}, {"protected": True}, "source or protected"),
             ("x", {"aurora-ops:expires": "soon"}, {}, "cannot be read"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
-from aurora_ops.core.errors import MissingError, SafetyError, StateError, WaitFailedError
-from aurora_ops.operators.cluster_names import RenameClusterOperator, RestoreNamesOperator
+from aurora_ops.core.errors import MissingError, PermanentError, SafetyError, StateError, WaitFailedError
+from aurora_ops.operators.cluster_names import RecoverNamesOperator, RenameClusterOperator, RestoreNamesOperator
 
 from tests.unit.operators.driver import drive, once
 
@@ -32,8 +32,8 @@ def rename(name, resource_id):
     return lambda: RenameClusterOperator(task_id="r", cluster_id=name, resource_id=resource_id, **AT)
 
 
-def undo(resource_id, instance_ids=("app-1",)):
-    return lambda: RestoreNamesOperator(
+def undo(resource_id, instance_ids=("app-1",), kind=RestoreNamesOperator):
+    return lambda: kind(
         task_id="u",
         cluster_id="app",
         resource_id=resource_id,
@@ -217,3 +217,39 @@ class TestUndo:
         self.swapped(rds, live, restored)
         drive(undo(live, ["writer"]))
         assert shape(rds)["app"] == (live, ["writer"])
+
+    def test_serves_again_even_if_no_instance_may_be_renamed(self, rds, live, restored) -> None:
+        self.swapped(rds, live, restored)
+        rds.fail("ModifyDBInstance", "AccessDenied", times=99)
+        with pytest.raises(PermanentError):
+            drive(undo(live))
+        assert {name: held for name, (held, _) in shape(rds).items()} == {"app": live, "app-restore": restored}
+
+    def test_serves_again_before_any_instance_is_rebooted(self, rds, live, restored) -> None:
+        self.swapped(rds, live, restored)
+        rds.mutations.clear()
+        drive(undo(live))
+        assert [name for name, _ in rds.mutations] == ["ModifyDBCluster"] * 2 + ["ModifyDBInstance"] * 3
+
+
+class TestRecover:
+    """What an earlier switch left without a name gets it back, in the next run."""
+
+    def recover(self, resource_id, instance_ids=("app-1",)):
+        return undo(resource_id, instance_ids, RecoverNamesOperator)
+
+    def test_stranded_cluster_serves_again(self, rds, live) -> None:
+        drive(rename("app-old", live))
+        assert drive(self.recover(live))["resource_id"] == live
+        assert shape(rds) == {"app": (live, ["app-1"])}
+
+    @pytest.mark.parametrize("nothing", ["", None])
+    def test_first_refresh_has_nothing_to_recover(self, rds, restored, nothing) -> None:
+        assert drive(self.recover(nothing))["resource_id"] == ""
+        assert rds.mutations == []
+
+    def test_what_serves_is_left_as_it_is(self, rds, restored) -> None:
+        live = rds.cluster("app")["DbClusterResourceId"]
+        rds.instance("writer", "app")
+        assert drive(self.recover(live, ["writer"]))["resource_id"] == live
+        assert rds.mutations == []

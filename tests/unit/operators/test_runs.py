@@ -86,7 +86,7 @@ class TestPublish:
         result = drive(publish())
         assert result == {"cluster_id": "app", "endpoint": "app.cluster-x.rds", "parameter": "/db"}
         assert drive(publish()) == result
-        assert calls.mutating == ["rds:AddTagsToResource", "ssm:PutParameter"]
+        assert calls.mutating == ["ssm:PutParameter", "rds:AddTagsToResource"]
         assert set(calls) <= set(PublishClusterOperator.permissions)
         parameter = aws_session.client("ssm").get_parameter(Name="/db")["Parameter"]
         assert parameter["Value"] == "app.cluster-x.rds"
@@ -102,6 +102,14 @@ class TestPublish:
         for item in (rds.clusters["app"], rds.instances["app-1"]):
             assert "aurora-ops:expires" not in {tag["Key"] for tag in item["TagList"]}
         assert rds.names("RemoveTagsFromResource") == 2
+
+    def test_is_not_marked_as_finished_before_all_is_done(self, rds, publish) -> None:
+        expiry = {"Key": "aurora-ops:expires", "Value": "2020-01-01T00:00:00+00:00"}
+        rds.clusters["app"]["TagList"].append(expiry)
+        rds.fail("RemoveTagsFromResource", "AccessDenied")
+        with pytest.raises(PermanentError):
+            drive(publish())
+        assert "aurora-ops:published" not in {tag["Key"] for tag in rds.clusters["app"]["TagList"]}
 
     def test_moved_endpoint_is_written(self, rds, publish, aws_session) -> None:
         drive(publish())

@@ -14,6 +14,7 @@ from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError, rep
 from aurora_ops.core.settings import Environment, Section
 
 Place = Literal["source", "target", "orchestrator"]
+InstanceClass = Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")]
 EnvironmentName = Annotated[
     str, Field(title="Environment", description="Its file in include/config says which accounts, and what is allowed.")
 ]
@@ -26,6 +27,9 @@ class Request(Section):
     """
 
     places: ClassVar[tuple[Place, ...]] = ("target",)
+
+    hidden: ClassVar[tuple[str, ...]] = ()
+    """Fields that may hold data: records and announcements give their length only."""
 
     environment: EnvironmentName
 
@@ -42,6 +46,13 @@ class Request(Section):
 
     def free_names(self) -> dict[str, str]:
         """Name what no cluster of the target's account may be called: field to identifier."""
+        return {}
+
+    def changed_file_systems(self) -> dict[str, str]:
+        """Name the file systems of the target's account that are changed, overwritten or deleted: field to id.
+
+        Each that exists must carry the tag ``refresh=true``, and its tag ``Name`` must be on the environment's allow-list.
+        """
         return {}
 
     def problems(self, _settings: Environment, /) -> list[PermanentError]:
@@ -83,7 +94,7 @@ def guards(request: Request, settings: Environment) -> list[PermanentError]:
     found: list[PermanentError] = []
     changed = request.changed_clusters()
     protected = settings.target.account_id in settings.safety.protected_accounts
-    if changed and protected:
+    if (changed or request.changed_file_systems()) and protected:
         found.append(
             SafetyError(
                 f"target.account_id: {settings.target.account_id!r} is in safety.protected_accounts; nothing is ever changed there"

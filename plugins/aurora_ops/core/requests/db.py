@@ -9,7 +9,10 @@ from pydantic import Field
 
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import Place, Request
+from aurora_ops.core.requests.base import InstanceClass, Place, Request
+from aurora_ops.core.requests.db_restore import RestoreCluster as RestoreCluster
+from aurora_ops.core.requests.db_sql import RunSqlFromS3 as RunSqlFromS3
+from aurora_ops.core.requests.db_sql import RunSqlLambda as RunSqlLambda
 from aurora_ops.core.requests.eks import RunMysqldumpOnEks as RunMysqldumpOnEks
 from aurora_ops.core.requests.eks import RunMysqlimportOnEks as RunMysqlimportOnEks
 from aurora_ops.core.settings import Environment, Identifier
@@ -22,7 +25,6 @@ ClusterName = Annotated[
         examples=["staging-shop-restore"],
     ),
 ]
-InstanceClass = Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")]
 Confirmation = Annotated[
     str, Field(title="Confirm", description="Type the cluster's name once more; it is what will be gone.")
 ]

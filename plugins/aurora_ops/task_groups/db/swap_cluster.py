@@ -17,7 +17,6 @@ class Swapped(NamedTuple):
     """Tasks of the group that others refer to."""
 
     first: ModifyClusterOperator
-    rename_live: RenameClusterOperator
     verified: VerifyServingOperator
     undone: RestoreSecretsOperator
 
@@ -87,4 +86,4 @@ def swap_cluster(
     open_network >> rename_live >> rename_restored >> move_secrets >> verify
     undo_rename.set_upstream([rename_live, rename_restored, move_secrets, verify])
     undo_rename >> undo_secrets
-    return Swapped(open_network, rename_live, verify, undo_secrets)
+    return Swapped(open_network, verify, undo_secrets)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aurora_ops.core.settings import Environment
+from aurora_ops.operators.cluster_names import RecoverNamesOperator
 from aurora_ops.operators.cluster_removal import DeleteClusterOperator
 from aurora_ops.operators.prepare import CheckRefreshOperator
 from aurora_ops.operators.runs import TakeLockOperator
@@ -24,6 +25,8 @@ class Prepared(NamedTuple):
 @group("prepare")
 def prepare_refresh(settings: Environment, environment_file: Path, sql_folder: Path) -> Prepared:
     """Check everything, then lock the target and clear the names that the refresh will use.
+
+    What an earlier switch left without a name gets it back before anything is cleared away: until this run's own switch it serves.
 
     :param settings: settings of the environment.
     :param environment_file: where they stand; a run's parameters are laid over them.
@@ -46,6 +49,15 @@ def prepare_refresh(settings: Environment, environment_file: Path, sql_folder: P
         aws_conn_id=orchestrator.aws_conn_id,
         region_name=orchestrator.region,
     )
+    recover = RecoverNamesOperator(
+        task_id="recover_names",
+        cluster_id=plan["target_cluster"],
+        resource_id=plan["live_resource_id"],
+        aside_id=plan["temporary_cluster"],
+        instance_ids=plan["live_instance_ids"],
+        aws_conn_id=target.aws_conn_id,
+        region_name=target.region,
+    )
     clear_temporary, clear_old = (
         DeleteClusterOperator(
             task_id=f"clear_{name}",
@@ -56,5 +68,5 @@ def prepare_refresh(settings: Environment, environment_file: Path, sql_folder: P
         )
         for name in ("temporary", "old")
     )
-    check >> lock >> [clear_temporary, clear_old]
+    check >> lock >> recover >> [clear_temporary, clear_old]
     return Prepared(plan, lock, clear_temporary, clear_old)

@@ -1,0 +1,39 @@
+"""
+Wait until a replication has brought over everything that was written before a moment.
+
+`LastReplicatedTimestamp` is compared with the moment. Where a proof by file is asked for, a small function writes a file at the
+source, in `/.aurora-ops` as a user that is not root and can write nowhere else, and another one reads it at the destination.
+File and functions are removed afterwards.
+
+**When.** From the trigger form in Airflow, before the destination is used: for the run's own moment, or one that the form names.
+It waits up to six hours, in the triggerer.
+
+**Safe to run again?** Yes. It changes nothing that lasts.
+
+**Triage.** `see_synced` red with a timeout: it is retried; the console's TimeSinceLastSync says how far behind it is.
+`read_flag` red: the timestamp promises what the files do not hold; do not use the destination. Functions of a dead run are
+removed by efs_cleanup_efs_lambdas.
+"""
+
+from __future__ import annotations
+
+from aurora_ops.dagkit.paths import include
+from aurora_ops.dagkit.workflows import Job, workflow
+from aurora_ops.task_groups.efs.replicate_files import check_sync
+
+FILES = (
+    "source_file_system", "since", "flag_proof", "environment", "run_key", "expires_h", "source_function_role_arn",
+    "function_role_arn",
+)  # fmt: skip
+
+
+@workflow(__doc__)
+def efs_wait_replication_complete(job: Job) -> None:
+    """Place its tasks."""
+    check_sync(
+        job.at("source"),
+        job.at("target"),
+        {key: job[key] for key in FILES},
+        waits=True,
+        code_folder=str(include() / "functions" / "efs_probe"),
+    )

@@ -1,0 +1,78 @@
+"""Telling applications where the files are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from airflow.sdk import Context
+
+from aurora_ops.core.errors import AuroraOpsError, ConfigError
+from aurora_ops.hooks.parameters import ParametersHook
+from aurora_ops.operators.base import RefreshOperator, Result
+
+
+class PublishFilesOperator(RefreshOperator[ParametersHook]):
+    """Write the id of a file system and the directory in it where applications look: both parameters, or neither.
+
+    Parameter Store has no transaction: when the second write fails, the first is taken back. What is right already is not
+    written (``ssm:PutParameter``).
+
+    :param file_system_id: file system (templated).
+    :param subpath: directory in it, beginning with a slash (templated).
+    :param id_parameter: parameter for the id (templated).
+    :param subpath_parameter: parameter for the directory (templated).
+    :return: ``{"file_system_id", "subpath", "previous": {"file_system_id", "subpath"}}``.
+    :raises ConfigError: both go by the same name.
+    """
+
+    hook_class = ParametersHook
+    permissions: ClassVar[tuple[str, ...]] = ("ssm:GetParameter", "ssm:PutParameter", "ssm:DeleteParameter")
+    template_fields: Sequence[str] = (
+        *RefreshOperator.template_fields,
+        "file_system_id",
+        "subpath",
+        "id_parameter",
+        "subpath_parameter",
+    )
+
+    def __init__(
+        self, *, file_system_id: str, subpath: str, id_parameter: str, subpath_parameter: str, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.file_system_id = file_system_id
+        self.subpath = subpath
+        self.id_parameter = id_parameter
+        self.subpath_parameter = subpath_parameter
+
+    def take_pass(self, context: Context) -> Result:
+        """Write what differs."""
+        hook: ParametersHook = self.hook
+        if self.id_parameter == self.subpath_parameter:
+            raise ConfigError(
+                "subpath_parameter", self.subpath_parameter, "it must differ from the parameter of the id"
+            )
+        wanted = {self.subpath_parameter: self.subpath, self.id_parameter: self.file_system_id}
+        former = {name: hook.find(name) for name in wanted}
+        written: list[str] = []
+        try:
+            for name, value in wanted.items():
+                if former[name] != value:
+                    hook.put(name, value)
+                    written.append(name)
+        except AuroraOpsError:
+            for name in written:
+                self._restore(hook, name, former[name])
+            raise
+        return {
+            "file_system_id": self.file_system_id,
+            "subpath": self.subpath,
+            "previous": {"file_system_id": former[self.id_parameter], "subpath": former[self.subpath_parameter]},
+        }
+
+    @staticmethod
+    def _restore(hook: ParametersHook, name: str, value: str | None) -> None:
+        if value is None:
+            hook.delete(name)
+        else:
+            hook.put(name, value)

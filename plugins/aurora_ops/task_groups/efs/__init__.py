@@ -1,0 +1,1 @@
+"""Capabilities on file systems that take several steps."""
