@@ -103,8 +103,8 @@ class Rule:
     :param after: so many matching calls are let through first.
     :param times: how many calls are struck then; 0 is all of them.
     :param effect: ``throttle`` (AWS's answer for that service), ``error``, ``hang`` (no answer, then the connection is
-        closed), ``slow`` (answered late), ``lost`` (done, but the connection breaks before the answer), ``status`` (RDS, EFS,
-        Backup: the call is answered, and its resource ends in ``becomes``). Default: error if there is a code, else throttle.
+        closed), ``slow`` (answered late), ``lost`` (done, but the connection breaks before the answer), ``status`` (RDS, EKS,
+        EFS, Backup: the call is answered, and its resource ends in ``becomes``). Default: error if there is a code, else throttle.
     :param code: AWS error code of the answer; of ``error``.
     :param message: its message; of ``throttle`` and ``error``.
     :param status: HTTP status of the answer; of ``throttle`` and ``error``.

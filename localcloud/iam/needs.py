@@ -203,7 +203,7 @@ def _cloudwatch(call: Call, _facts: Facts) -> Iterator[Need]:
 def _eks(call: Call, _facts: Facts) -> Iterator[Need]:
     cluster, group = call.text("name") or call.text("clusterName"), call.text("nodegroupName")
     if not cluster:
-        yield Need(f"eks:{call.action}")
+        yield Need(f"eks:{call.action}", call.text("resourceArn") or ANY)
         return
     # The end of a node group's ARN is random; policies leave it open.
     resource = f"nodegroup/{cluster}/{group}/00000000" if group else f"cluster/{cluster}"

@@ -25,6 +25,8 @@ from localcloud.kube import volumes
 from localcloud.mariadb import binaries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localcloud.kube.objects import Object, Objects
 
 log = logging.getLogger(__name__)
@@ -86,24 +88,36 @@ def die_with_parent() -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def start(home: Path, prefix: Path | None, objects: Objects, pod: Object) -> Container:
-    """Start the process of a pod's container.
+@dataclass(frozen=True)
+class Machine:
+    """What containers find on this machine.
 
     :param home: localcloud's folder.
     :param prefix: where MariaDB was unpacked.
+    :param mount: real directory of a volume, by the cluster's objects and the volume's handle.
+    """
+
+    home: Path
+    prefix: Path | None
+    mount: Callable[[Objects, str], Path]
+
+
+def start(machine: Machine, objects: Objects, pod: Object) -> Container:
+    """Start the process of a pod's container.
+
     :raises MountError: a volume cannot be mounted.
     :raises ConfigError: what the container refers to is missing.
     """
     spec = pod["spec"]
     container = spec["containers"][0]
-    folder = folder_of(home, pod)
-    mounts = _mounts(home, objects, pod, folder)
+    folder = folder_of(machine.home, pod)
+    mounts = _mounts(machine, objects, pod, folder)
     environment = _environment(objects, pod, container)
     command = [*(container.get("command") or ()), *(container.get("args") or ())]
     if not container.get("command"):
         raise ConfigError("no command specified: localcloud has no images, so it does not know the image's own")
     command = [_mapped(_expanded(word, environment), mounts) for word in command]
-    programs = binaries.find(prefix)
+    programs = binaries.find(machine.prefix)
     work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
@@ -145,7 +159,7 @@ def _copy(process: subprocess.Popen[bytes], path: Path) -> None:
             file.write(moment + b" " + line.rstrip(b"\n") + b"\n")
 
 
-def _mounts(home: Path, objects: Objects, pod: Object, folder: Path) -> dict[str, str]:
+def _mounts(machine: Machine, objects: Objects, pod: Object, folder: Path) -> dict[str, str]:
     """Mount path to real directory, made ready."""
     namespace = pod["metadata"]["namespace"]
     sources = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
@@ -154,7 +168,7 @@ def _mounts(home: Path, objects: Objects, pod: Object, folder: Path) -> dict[str
         source = sources[mount["name"]]
         if "persistentVolumeClaim" in source:
             claim_name = source["persistentVolumeClaim"]["claimName"]
-            real = volumes.directory_of_claim(home, objects, namespace, claim_name)
+            real = machine.mount(objects, volumes.handle_of_claim(objects, namespace, claim_name))
         elif "secret" in source:
             real = _files(objects, "secrets", namespace, source["secret"]["secretName"], folder, mount["name"])
         elif "configMap" in source:

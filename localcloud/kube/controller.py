@@ -15,7 +15,6 @@ from localcloud.kube.objects import now_text, suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from localcloud.kube.containers import Container
     from localcloud.kube.objects import Object, Objects
@@ -34,6 +33,7 @@ ENDED = {"Succeeded", "Failed"}
 class Controller:
     """Brings every cluster to where its objects say it shall be.
 
+    :param machine: what containers find here.
     :param lock: held around the objects.
     :param clusters: objects of every cluster.
     :param nodes: the nodes of a cluster, as objects.
@@ -42,14 +42,13 @@ class Controller:
 
     def __init__(
         self,
-        home: Path,
-        prefix: Path | None,
+        machine: containers.Machine,
         lock: threading.RLock,
         clusters: Callable[[], list[Objects]],
         nodes: Callable[[Objects], list[Object]],
         changed: Callable[[], None],
     ) -> None:
-        self._home, self._prefix, self._lock = home, prefix, lock
+        self._machine, self._lock = machine, lock
         self._clusters, self._nodes, self._changed = clusters, nodes, changed
         self._containers: dict[str, Container] = {}
         self._ending: list[Container] = []
@@ -89,7 +88,7 @@ class Controller:
             container.end()
             self._ending.append(container)
         elif remove:
-            containers.remove_folder(self._home, pod)
+            containers.remove_folder(self._machine.home, pod)
         if remove:
             objects.drop(POD.plural, pod)
 
@@ -170,7 +169,7 @@ class Controller:
             self._wait(objects, pod, "ImagePullBackOff", f'Back-off pulling image "{image}"')
             return
         try:
-            self._containers[pod["metadata"]["uid"]] = containers.start(self._home, self._prefix, objects, pod)
+            self._containers[pod["metadata"]["uid"]] = containers.start(self._machine, objects, pod)
         except volumes.MountError as error:
             self._wait(objects, pod, "ContainerCreating", f"MountVolume.SetUp failed: {error}")
             return

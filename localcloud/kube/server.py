@@ -19,10 +19,12 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from localcloud.eks.models import LocalCluster, LocalNodegroup
 from localcloud.fault_effects import Asked, DroppedError, break_off, struck
 from localcloud.kube import access, api
+from localcloud.kube.containers import Machine
 from localcloud.kube.controller import Controller
 from localcloud.kube.errors import ApiError
 from localcloud.kube.kinds import KINDS
 from localcloud.kube.objects import Objects, now_text
+from localcloud.kube.volumes import directory_of_handle
 from localcloud.mariadb.tls import Authority
 from localcloud.process import HOST
 from localcloud.recorder import Call, is_mutating
@@ -30,6 +32,7 @@ from localcloud.request import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from localcloud.cloud import Caller, Cloud
     from localcloud.kube.api import Target
@@ -63,14 +66,17 @@ class KubeServer:
         home = cloud.config.home.resolve()
         self._home = home / "kube"
         self._controller = Controller(
-            home,
-            cloud.config.mariadb_prefix,
+            Machine(home, cloud.config.mariadb_prefix, self._mount),
             self.lock,
             self._clusters,
             self.nodes,
             lambda: cloud.store.later(SERVICE),
         )
         self._api = api.Api(home, self._controller, self.nodes)
+
+    def _mount(self, objects: Objects, handle: str) -> Path:
+        assert self._cloud.efs is not None
+        return directory_of_handle(self._cloud.efs, objects.account, objects.region, handle)
 
     # ---- life ------------------------------------------------------------------------------------------------------
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from moto.efs.models import efs_backends
-
 from localcloud.eks.models import Clock
 from localcloud.kube.kinds import KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from localcloud.efs.core import Core
     from localcloud.kube.objects import Object, Objects
 
 BIND = 0.5
@@ -121,10 +120,10 @@ def _let_claim_go(objects: Objects, claim: Object) -> bool:
     return True
 
 
-def directory_of_claim(home: Path, objects: Objects, namespace: str, claim_name: str) -> Path:
-    """Real directory behind a bound claim.
+def handle_of_claim(objects: Objects, namespace: str, claim_name: str) -> str:
+    """Handle of the volume that a claim is bound to.
 
-    :raises MountError: it is not bound, or what is behind it cannot be mounted.
+    :raises MountError: it is not bound, or its volume is of another driver.
     """
     claim = objects.find(CLAIM.plural, namespace, claim_name)
     if claim is None:
@@ -135,35 +134,29 @@ def directory_of_claim(home: Path, objects: Objects, namespace: str, claim_name:
     csi = volume["spec"].get("csi") or {}
     if csi.get("driver") != EFS_DRIVER:
         raise MountError(f"driver name {csi.get('driver')} not found in the list of registered CSI drivers")
-    return directory_of_handle(home, objects.account, objects.region, str(csi["volumeHandle"]))
+    return str(csi["volumeHandle"])
 
 
-def directory_of_handle(home: Path, account: str, region: str, handle: str) -> Path:
+def directory_of_handle(files: Core, account: str, region: str, handle: str) -> Path:
     """Real directory of ``fs-id[:path][::access-point-id]``, as mount.efs would find it.
 
     :raises MountError: no such file system, access point or directory.
     """
     place, _, point_id = handle.partition("::")
     file_system_id, _, path = place.partition(":")
-    efs = efs_backends[account][region]
-    if file_system_id not in efs.file_systems_by_id:
-        raise MountError(f'Failed to resolve "{file_system_id}.efs.{region}.amazonaws.com"')
-    root = file_system_directory(home, file_system_id)
-    if point_id:
-        point = efs.access_points.get(point_id)
-        if point is None:
-            raise MountError(f"mount.nfs4: access denied by server: no access point {point_id}")
-        root /= point.root_directory["Path"].lstrip("/")
-        root.mkdir(parents=True, exist_ok=True)  # EFS makes it with CreationInfo
+    with files.lock:
+        files.settle()
+        here = files.region(account, region)
+        if file_system_id not in here.file_systems:
+            raise MountError(f'Failed to resolve "{file_system_id}.efs.{region}.amazonaws.com"')
+        root = files.directory(file_system_id)
+        if point_id:
+            point = here.access_points.get(point_id)
+            if point is None or point.file_system_id != file_system_id:
+                raise MountError(f"mount.nfs4: access denied by server: no access point {point_id}")
+            root /= str(point.root.get("Path", "/")).lstrip("/")
     found = root / path.strip("/")
     if not found.is_dir() or not found.resolve().is_relative_to(root.resolve()):
-        raise MountError(f"mount.nfs4: mounting {file_system_id}:{path} failed, reason given by server: No such file or "
-                         "directory")  # fmt: skip
+        reason = "No such file or directory"
+        raise MountError(f"mount.nfs4: mounting {file_system_id}:{path} failed, reason given by server: {reason}")
     return found
-
-
-def file_system_directory(home: Path, file_system_id: str) -> Path:
-    """Root directory of a file system on this machine."""
-    root = home / "efs" / file_system_id
-    root.mkdir(parents=True, exist_ok=True)
-    return root

@@ -145,7 +145,7 @@ def file_system(cloud) -> str:
     """A file system with two restored directories."""
     made = cloud.admin(STAGING, "efs").create_file_system(CreationToken="storage")["FileSystemId"]
     for name in ("monday", "tuesday"):
-        (cloud.config.home / "efs" / made / name).mkdir(parents=True)
+        (cloud.config.home / "efs" / made / name).mkdir(parents=True, exist_ok=True)
     return str(made)
 
 

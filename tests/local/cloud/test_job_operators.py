@@ -95,7 +95,7 @@ def claim(cloud, seeded):
     """A claim on a file system; its directory on this machine."""
     made = cloud.admin(STAGING, "efs").create_file_system(CreationToken="dumps")["FileSystemId"]
     root = cloud.config.home / "efs" / made
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         connect(patch, cloud)
         CreateStorageOperator(task_id="c", claim_name="dumps", file_system_id=made, within_s=20, **INSIDE).execute(

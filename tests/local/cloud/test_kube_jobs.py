@@ -39,7 +39,7 @@ def files(cloud, kube):
     efs = cloud.admin(STAGING, "efs")
     file_system = efs.create_file_system(CreationToken="jobs")["FileSystemId"]
     root = cloud.config.home / "efs" / file_system
-    (root / "restored").mkdir(parents=True)
+    (root / "restored").mkdir(parents=True, exist_ok=True)
     kube.core.create_persistent_volume(volume("media", f"{file_system}:/restored"))
     kube.core.create_namespaced_persistent_volume_claim("staging", claim("media", "media"))
     until(lambda: phase(kube, "media") == "Bound")

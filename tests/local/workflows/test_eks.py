@@ -49,7 +49,8 @@ def cluster(workflows):
 def files(cluster):
     """A file system with two directories; its root on this machine."""
     efs = cluster.admin(STAGING, "efs")
-    made = efs.create_file_system(CreationToken="workflows")["FileSystemId"]
+    found = efs.describe_file_systems(CreationToken="workflows")["FileSystems"]
+    made = found[0]["FileSystemId"] if found else efs.create_file_system(CreationToken="workflows")["FileSystemId"]
     root = cluster.config.home / "efs" / made
     for name in ("first", "second"):
         (root / name).mkdir(parents=True, exist_ok=True)
