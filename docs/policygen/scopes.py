@@ -267,6 +267,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             CLUSTERS,
             condition=REFRESHABLE,
         ),
+        Scope("TakeFinalSnapshots", ("rds:DeleteDBCluster",), (f"{RDS}:cluster-snapshot:${{ManualSnapshots}}",)),
         Scope("ChangeInstances", ("rds:ModifyDBInstance", "rds:DeleteDBInstance"), (f"{RDS}:db:${{Instances}}",)),
         Scope(
             "AttachS3Role",

@@ -7,6 +7,7 @@ import time
 import pymysql
 import pytest
 
+from devstack import waiting
 from tests.local.refresh.conftest import SHARED, STAGING, TARGET_KEY
 
 pytestmark = pytest.mark.local
@@ -118,12 +119,16 @@ def test_rename_cluster_swaps_and_puts_back(workflows, rds, restored):
     assert "no cluster staging-shop-restore" in said
     assert "free it first" in said
 
-    # back again, so that the live one is the one it was
-    rds.modify_db_cluster(DBClusterIdentifier=LIVE, NewDBClusterIdentifier=RESTORED, ApplyImmediately=True)
-    waiter = rds.get_waiter("db_cluster_available")
-    waiter.wait(DBClusterIdentifier=RESTORED, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    rds.modify_db_cluster(DBClusterIdentifier=OLD, NewDBClusterIdentifier=LIVE, ApplyImmediately=True)
-    waiter.wait(DBClusterIdentifier=LIVE, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    # back again, the same way
+    rds.modify_db_cluster(DBClusterIdentifier=OLD, NewDBClusterIdentifier=RESTORED, ApplyImmediately=True)
+    waiting.until(
+        lambda: (found := workflows.estate.cluster(STAGING, RESTORED)) and found["Status"] == "available",
+        what="the former cluster under its new name",
+        timeout_s=120,
+    )
+    workflows.run("db_rename_cluster", cluster=LIVE)
+    assert workflows.estate.cluster(STAGING, LIVE)["DbClusterResourceId"] == live["DbClusterResourceId"]
+    workflows.run("db_ensure_cluster_not_exists", cluster=OLD)
 
 
 def test_rotate_secrets(workflows):
