@@ -60,6 +60,10 @@ ANSWERS["length(MountTargets[]) == `0`"] = {"MountTargets": []}
 REQUIRED = {"DescribeCopyJob": {"CopyJobId": "j"}, "DescribeRestoreJob": {"RestoreJobId": "j"}}
 REQUIRED |= {"DescribeNodegroup": {"clusterName": "c", "nodegroupName": "n"}}
 REQUIRED |= {"GetFunctionConfiguration": {"FunctionName": "f"}, "DescribeSecret": {"SecretId": "s"}}
+REQUIRED |= {
+    "GetResourceShares": {"resourceOwner": "SELF"},
+    "GetResourceShareAssociations": {"associationType": "RESOURCE"},
+}
 NOT_YET = {
     "rds": {
         "DBClusters": [{"Status": "modifying", "MasterUserSecret": {"SecretStatus": "creating"}}],
@@ -169,7 +173,9 @@ def test_is_well_formed(service, name) -> None:
             assert acceptor["expected"] in errors, f"{waiter['operation']} does not answer {acceptor['expected']}"
         else:
             jmespath.compile(acceptor["argument"])
-            fields = set(re.findall(r"[A-Z]\w+", re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "", acceptor["argument"])))
+            fields = set(
+                re.findall(r"\b[A-Za-z]\w+\b(?!\()", re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "", acceptor["argument"]))
+            )
             assert fields <= members(operation.output_shape), acceptor["argument"]
         if acceptor["matcher"] == "path":
             assert isinstance(acceptor["expected"], bool)

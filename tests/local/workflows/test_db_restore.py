@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from devstack import waiting
 from tests.local.refresh.conftest import PRODUCTION, STAGING
 
 pytestmark = pytest.mark.local
@@ -26,6 +27,18 @@ def free(workflows):
 def clear(workflows):
     if workflows.estate.cluster(STAGING, RESTORED) is not None:
         workflows.run("db_ensure_cluster_not_exists", cluster=RESTORED)
+
+
+def rename(workflows, old, new):
+    workflows.stack.aws(STAGING, "rds").modify_db_cluster(
+        DBClusterIdentifier=old, NewDBClusterIdentifier=new, ApplyImmediately=True
+    )
+
+    def renamed():
+        found = workflows.estate.cluster(STAGING, new)
+        return found is not None and found["Status"] == "available"
+
+    waiting.until(renamed, what=f"{new}", timeout_s=60, every_s=0.3)
 
 
 def tags(cluster):
@@ -113,17 +126,14 @@ def test_a_clone_of_the_source_through_ram(workflows, free):
     assert not any("clone-staging" in (name or "") for name in grants(workflows))
 
     # AWS allows one clone an account, whatever it is called
-    began = time.time()
-    rds = workflows.stack.aws(STAGING, "rds")
-    rds.modify_db_cluster(DBClusterIdentifier=RESTORED, NewDBClusterIdentifier="aside", ApplyImmediately=True)
-    waiter = rds.get_waiter("db_cluster_available")
-    waiter.wait(DBClusterIdentifier="aside", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    began = time.time()
-    said = workflows.fails(DAG, cluster=LIVE, restore_type="shared_clone")
-    assert "has a clone in this account already, aside" in said
-    assert workflows.mutations(began) == []
-    rds.modify_db_cluster(DBClusterIdentifier="aside", NewDBClusterIdentifier=RESTORED, ApplyImmediately=True)
-    waiter.wait(DBClusterIdentifier=RESTORED, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    rename(workflows, RESTORED, "aside")
+    try:
+        began = time.time()
+        said = workflows.fails(DAG, cluster=LIVE, restore_type="shared_clone")
+        assert "has a clone in this account already, aside" in said
+        assert workflows.mutations(began) == []
+    finally:
+        rename(workflows, "aside", RESTORED)
     assert workflows.record(run)["outcome"] == "succeeded"
 
 
