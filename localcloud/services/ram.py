@@ -190,7 +190,7 @@ class Ram:
 def refused(code: str, message: str, status: int = 400) -> JsonRESTError:
     """Build RAM's answer to what it refuses."""
     error = JsonRESTError(code, message)
-    error.code = status  # type: ignore[assignment]
+    error.code = status
     return error
 
 

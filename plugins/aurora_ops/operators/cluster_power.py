@@ -13,8 +13,8 @@ from aurora_ops.core import ownership
 from aurora_ops.core.errors import StateError
 from aurora_ops.core.ownership import KEEP_STOPPED_TAG
 from aurora_ops.core.safety import REFRESH_TAG, require_refreshable
-from aurora_ops.hooks.rds import Cluster
-from aurora_ops.operators.base import Result
+from aurora_ops.hooks.rds import Cluster, RdsHook
+from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.clusters import ClusterOperator
 
 
@@ -145,7 +145,7 @@ class StopClusterOperator(ClusterOperator):
         return until
 
 
-class StopAgainOperator(ClusterOperator):
+class StopAgainOperator(RefreshOperator[RdsHook]):
     """Stop again what RDS has started after seven days although it was to be kept stopped.
 
     Looks through all clusters of the account and region for the tag that ``StopClusterOperator`` leaves. Never touched: one whose
@@ -156,11 +156,12 @@ class StopAgainOperator(ClusterOperator):
     :return: ``{"stopped": [cluster ids], "would_stop": [cluster ids], "warnings"}``.
     """
 
+    hook_class = RdsHook
     permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusters", "rds:StopDBCluster")
-    template_fields: Sequence[str] = (*ClusterOperator.template_fields, "report_only")
+    template_fields: Sequence[str] = (*RefreshOperator.template_fields, "report_only")
 
     def __init__(self, *, served: list[str], report_only: bool | None = None, **kwargs: Any) -> None:
-        super().__init__(cluster_id=None, **kwargs)
+        super().__init__(**kwargs)
         self.served = served
         self.report_only = report_only
 

@@ -186,7 +186,7 @@ class PlanRestoreOperator(ClusterOperator):
         source = abroad.require_cluster(self.source_cluster)
         default = KmsHook(self.source_conn_id, self.source_region).find_key(DEFAULT_KEY_ALIAS)
         here: list[Cluster] = [] if restored else self.hook.list_all_clusters()
-        report(restores.clone_refusals(source, default_key_arn=default and str(default["Arn"]), here=here))
+        report(restores.clone_refusals(source, default_key_arn=str(default["Arn"]) if default else None, here=here))
         return {
             "source": source.arn,
             "shared_arn": source.arn,

@@ -129,8 +129,8 @@ class RestoreCluster(Request):
         if (self.instance_class or settings.target.instances.instance_class) != _SERVERLESS:
             return None
         wanted = settings.target.instances.serverless
-        low = self.min_acu if self.min_acu is not None else wanted and wanted.min_acu
-        high = self.max_acu if self.max_acu is not None else wanted and wanted.max_acu
+        low = self.min_acu if self.min_acu is not None or wanted is None else wanted.min_acu
+        high = self.max_acu if self.max_acu is not None or wanted is None else wanted.max_acu
         return None if low is None or high is None else {"min_acu": low, "max_acu": high}
 
     def inputs(self, settings: Environment, _moment: datetime, /) -> dict[str, Any]:
