@@ -44,6 +44,21 @@ def members(workflows, name):
     return {one["DBInstanceIdentifier"] for one in workflows.estate.cluster(STAGING, name)["DBClusterMembers"]}
 
 
+def settled(workflows, name):
+    """Wait until a cluster and its instances are available, under the names that they shall have."""
+
+    def look():
+        cluster = workflows.estate.cluster(STAGING, name)
+        found = workflows.stack.aws(STAGING, "rds").describe_db_instances()["DBInstances"]
+        mine = [one for one in found if one["DBClusterIdentifier"] == name]
+        states = {one["DBInstanceStatus"] for one in mine} | {cluster["Status"] if cluster else "absent"}
+        return states == {"available"} and not any(
+            "PendingModifiedValues" in one and one["PendingModifiedValues"] for one in mine
+        )
+
+    waiting.until(look, what=f"{name} to settle", timeout_s=120)
+
+
 def again_is_harmless(workflows, dag_id, **conf):
     began = time.time()
     workflows.run(dag_id, **conf)
@@ -119,13 +134,14 @@ def test_rename_cluster_swaps_and_puts_back(workflows, rds, restored):
     assert "no cluster staging-shop-restore" in said
     assert "free it first" in said
 
-    # back again, the same way
+    # back again, the same way: as if the former cluster had been restored, its instances' names too
     rds.modify_db_cluster(DBClusterIdentifier=OLD, NewDBClusterIdentifier=RESTORED, ApplyImmediately=True)
-    waiting.until(
-        lambda: (found := workflows.estate.cluster(STAGING, RESTORED)) and found["Status"] == "available",
-        what="the former cluster under its new name",
-        timeout_s=120,
-    )
+    settled(workflows, RESTORED)
+    for name in members(workflows, RESTORED):
+        rds.modify_db_instance(
+            DBInstanceIdentifier=name, NewDBInstanceIdentifier=name.replace(OLD, RESTORED), ApplyImmediately=True
+        )
+    settled(workflows, RESTORED)
     workflows.run("db_rename_cluster", cluster=LIVE)
     assert workflows.estate.cluster(STAGING, LIVE)["DbClusterResourceId"] == live["DbClusterResourceId"]
     workflows.run("db_ensure_cluster_not_exists", cluster=OLD)
