@@ -159,9 +159,16 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         ),
         Scope(
             "ReadOffers",
-            ("rds:DescribeAccountAttributes", "rds:DescribeOrderableDBInstanceOptions", "ec2:DescribeSecurityGroups"),
+            (
+                "rds:DescribeAccountAttributes",
+                "rds:DescribeOrderableDBInstanceOptions",
+                "ec2:DescribeSecurityGroups",
+                "ram:GetResourceShares",
+                "ram:GetResourceShareInvitations",
+                "tag:GetResources",
+            ),
             ("*",),
-            condition={"StringEquals": {"aws:RequestedRegion": "${Region}"}},
+            condition=HERE,
         ),
         Scope(
             "CopySnapshots",
@@ -197,9 +204,10 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         ),
         Scope(
             "RestoreCluster",
-            ("rds:RestoreDBClusterFromSnapshot",),
+            ("rds:RestoreDBClusterFromSnapshot", "rds:RestoreDBClusterToPointInTime"),
             (
-                f"{RDS}:cluster:${{TemporaryCluster}}",
+                *CLUSTERS,
+                f"{ABROAD}:cluster:${{SourceCluster}}",
                 f"{RDS}:cluster-snapshot:*",
                 f"{RDS}:subgrp:${{SubnetGroup}}",
                 f"{RDS}:cluster-pg:${{ParameterGroup}}",
@@ -207,19 +215,6 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ),
             condition=MADE_REFRESHABLE,
         ),
-        Scope(
-            "CloneCluster",
-            ("rds:RestoreDBClusterToPointInTime",),
-            (
-                *CLUSTERS,
-                f"{ABROAD}:cluster:${{SourceCluster}}",
-                f"{RDS}:subgrp:${{SubnetGroup}}",
-                f"{RDS}:cluster-pg:${{ParameterGroup}}",
-                f"{RDS}:og:default:*",
-            ),
-            condition=MADE_REFRESHABLE,
-        ),
-        Scope("SeeShares", ("ram:GetResourceShares", "ram:GetResourceShareInvitations"), ("*",), condition=HERE),
         Scope(
             "AcceptSharesOfSource",
             ("ram:AcceptResourceShareInvitation",),
@@ -248,7 +243,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             (*CLUSTERS, f"{RDS}:db:${{Instances}}"),
             condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
         ),
-        Scope("TagByArn", ("tag:GetResources", "tag:TagResources"), ("*",), condition=HERE),
+        Scope("TagByArn", ("tag:TagResources",), ("*",), condition=HERE),
         Scope(
             "TagDatabases",
             ("rds:AddTagsToResource",),
