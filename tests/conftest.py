@@ -39,7 +39,7 @@ os.environ.update(
 )
 
 # What shares a running localcloud or Airflow stays in one process of pytest-xdist (``--dist loadgroup``); the folder tells.
-_STACK = ("tests/local/refresh/", "tests/local/workflows/", "tests/local/devstack/test_running_stack.py")
+_STACK = ("tests/local/refresh/", "tests/local/devstack/test_running_stack.py")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from aurora_ops.core import job_commands, naming
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-MOMENTS = st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 2000 < moment.year < 2100)
+MOMENTS = st.datetimes(datetime(2001, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 
 
 @given(st.text(max_size=120), st.text(max_size=80), MOMENTS)
