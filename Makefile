@@ -8,7 +8,7 @@ PY := .venv/bin/python
 # Byte code saves each of Airflow's processes seconds, and a caller's PYTHONPATH must not shadow a pinned package.
 RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
 # Two at once: what shares a running stack stays together (tests/conftest.py).
-PARALLEL ?= -n 2 --dist loadgroup
+PARALLEL ?= -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-unit test-aws test-long test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead up down status clean ci

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from devstack.settings import REPO, ROLES, connection
 
@@ -38,15 +40,24 @@ os.environ.update(
     | ({} if _REAL else _FAKE_AWS)
 )
 
-# What shares a running localcloud or Airflow stays in one process of pytest-xdist (``--dist loadgroup``); the folder tells.
+# What shares a running localcloud or Airflow stays in one process of pytest-xdist: the folder below tests/local tells.
 _STACK = ("tests/local/refresh/", "tests/local/devstack/test_running_stack.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of ``tests/local`` with the group whose fixtures they share."""
-    for item in items:
-        path = item.path.relative_to(REPO).as_posix()
-        if path.startswith("tests/local/"):
-            group = "stack" if path.startswith(_STACK) else path.split("/")[2]
-            item.add_marker(pytest.mark.xdist_group(group))
+class ByStack(LoadScopeScheduling):
+    """Hands out the tests of ``tests/local`` by what they share, all others one by one.
+
+    Of its own, since the groups of ``--dist loadgroup`` are not seen under pytest 9.2 (pytest-xdist 3.8).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        if not path.startswith("tests/local/"):
+            return nodeid
+        return "stack" if path.startswith(_STACK) else path.split("/")[2]
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByStack:
+    """Schedule tests by what they share."""
+    return ByStack(config, log)

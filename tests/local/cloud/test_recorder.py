@@ -208,7 +208,7 @@ def test_what_is_not_implemented_is_an_aws_error(cloud: LocalCloud) -> None:
         client.simulate_principal_policy(PolicySourceArn=role_arn(STAGING), ActionNames=["rds:DescribeDBClusters"])
 
     def rest(client: Any) -> None:
-        client.start_backup_job(BackupVaultName="v", ResourceArn="arn:aws:efs", IamRoleArn=role_arn(STAGING))
+        client.list_frameworks()
 
     def unknown_service(client: Any) -> None:
         client.list_workloads()

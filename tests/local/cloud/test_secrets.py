@@ -169,7 +169,7 @@ def master_secret(cloud: LocalCloud) -> Iterator[str]:
     """ARN of the master secret of a new cluster in staging."""
     rds = cloud.client(STAGING, "rds")
     ec2, name = cloud.admin(STAGING, "ec2"), f"secret-{uuid4().hex[:8]}"
-    subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:3]
+    subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"] if subnet["DefaultForAz"]]
     rds.create_db_subnet_group(DBSubnetGroupName=name, DBSubnetGroupDescription="test", SubnetIds=subnets)
     cluster = rds.create_db_cluster(
         DBClusterIdentifier=name,
