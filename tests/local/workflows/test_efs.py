@@ -16,7 +16,8 @@ from localcloud.client import admin_operation
 from localcloud.names import PRODUCTION, STAGING
 from localcloud.seed.files import production_files
 
-pytestmark = pytest.mark.local
+# Long until they have been seen whole in one run.
+pytestmark = [pytest.mark.local, pytest.mark.long]
 
 ID, SUBPATH = "/staging/shop/files/id", "/staging/shop/files/subpath"
 

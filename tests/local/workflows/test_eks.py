@@ -11,7 +11,8 @@ from localcloud.seed.apps import EKS_CLUSTER, NAMESPACE, NODEGROUP
 from tests.local.cloud.kube_helpers import Kube
 from tests.local.refresh.conftest import SHARED, STAGING, TARGET_KEY
 
-pytestmark = pytest.mark.local
+# Long until they have been seen whole in one run.
+pytestmark = [pytest.mark.local, pytest.mark.long]
 LIVE, CLAIM = "staging-shop", "aurora-ops-dumps"
 TABLES = ["shop.feature_flags", "shop.api_endpoints"]
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.local.refresh.conftest import PRODUCTION, SHARED, STAGING
 
-pytestmark = pytest.mark.local
+# Long until they have been seen whole in one run.
+pytestmark = [pytest.mark.local, pytest.mark.long]
 
 LIVE, OLD, RESTORED = "staging-shop", "staging-shop-old", "staging-shop-restore"
 ARN = f"arn:aws:rds:eu-west-1:{STAGING}:"
