@@ -130,6 +130,7 @@ class Refreshed:
     :param secret: the application's secret.
     :param succeeded: how many refreshes had succeeded.
     :param announced: what was announced meanwhile.
+    :param clusters: status of each cluster of staging right afterwards; the next run clears the old one away.
     """
 
     run: Any
@@ -138,6 +139,7 @@ class Refreshed:
     secret: dict[str, Any]
     succeeded: float
     announced: list[dict[str, Any]]
+    clusters: dict[str, str]
 
 
 def planted_secrets(stack) -> set[str]:
@@ -204,4 +206,6 @@ def refreshed(stack):
     }
     run = stack.wait(stack.trigger(DAG_ID))
     assert run.state == "success", stack.states(run)
-    return Refreshed(run, announced=estate.announcements(), **before)
+    found = stack.aws(STAGING, "rds").describe_db_clusters()["DBClusters"]
+    clusters = {cluster["DBClusterIdentifier"]: cluster["Status"] for cluster in found}
+    return Refreshed(run, announced=estate.announcements(), clusters=clusters, **before)
