@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from aurora_ops.core import refresh_plan
 from aurora_ops.core.ownership import parse_expiry
 from aurora_ops.core.settings import Environment
 
@@ -161,7 +162,7 @@ class Place:
 def lock_keys(environment: Environment) -> list[str]:
     """Partition keys of the locks that a run of an environment may take."""
     clusters = {environment.target.cluster, *environment.safety.allowed_clusters}
-    return sorted(f"refresh#{environment.target.account_id}#{cluster}" for cluster in clusters)
+    return sorted(refresh_plan.target_key(environment.target.account_id, cluster) for cluster in clusters)
 
 
 def places(environments: Sequence[Environment]) -> list[Place]:

@@ -14,6 +14,11 @@ from aurora_ops.core.settings import Environment
 _NOT_IN_TAGS = re.compile(r"[^\w\s.:/=+@-]", re.ASCII)
 
 
+def target_key(account_id: str, cluster: str) -> str:
+    """Name a target in the table of runs: the partition key of its lock and of its refreshes' records."""
+    return f"refresh#{account_id}#{cluster}"
+
+
 class SnapshotFacts(Protocol):
     """What choosing needs to know of a snapshot."""
 

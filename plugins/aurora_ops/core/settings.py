@@ -15,6 +15,8 @@ from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
 
 AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="AWS account id, 12 digits, quoted")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region, such as eu-west-1")]
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+InstanceClass = Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")]
 Folder = Annotated[str, Field(pattern=r"^[0-9A-Za-z_$]{1,64}$")]
 
 
@@ -104,7 +106,7 @@ class Serverless(Section):
 class Instances(Section):
     """The instances of the new cluster."""
 
-    instance_class: Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")] = Field(
+    instance_class: InstanceClass = Field(
         alias="class", description="class of the instances, such as db.r6g.large or db.serverless"
     )
     readers: int = Field(0, ge=0, le=15, description="readers beside the writer")
@@ -120,9 +122,7 @@ class Target(Section):
     account_id: AccountId
     region: Region
     cluster: Identifier
-    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] = Field(
-        description="role behind the connection; it is granted the use of the source's key"
-    )
+    role_arn: RoleArn = Field(description="role behind the connection; it is granted the use of the source's key")
     kms_key_id: str = Field(description="customer key of the new cluster")
     subnet_group: str = Field(description="DB subnet group of the new cluster")
     isolation_security_groups: list[str] = Field(
@@ -253,7 +253,6 @@ class AccessPoint(Section):
 FileSystemRef = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$", description="id (fs-...) or value of the tag Name")
 ]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 ParameterName = Annotated[str, Field(pattern=r"^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$")]
 
 

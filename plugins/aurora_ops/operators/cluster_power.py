@@ -123,11 +123,7 @@ class StopClusterOperator(ClusterOperator):
         until = self._mark(cluster)
         if cluster.status == "stopped":
             return {"cluster_id": self.cluster_id, "status": "stopped", "keep_stopped_until": until}
-        if cluster.status == "available":
-            self.hook.stop_cluster(self.cluster_id)
-        elif cluster.status != "stopping":
-            return self.wait_for("cluster_available", self.cluster_id, context)
-        return self.wait_for("cluster_stopped", self.cluster_id, context)
+        return self.stop_step(cluster, context)
 
     def _mark(self, cluster: Cluster) -> str | None:
         """Write down until when it is to be kept stopped, once; what an earlier run has written counts no more."""

@@ -202,11 +202,7 @@ class RetireClusterOperator(DeleteClusterOperator):
         require_refreshable(self.cluster_id, cluster.tags)
         if cluster.status == "available" and not cluster.members:
             return {"cluster_id": self.cluster_id, "status": "kept"}
-        if cluster.status == "available":
-            self.hook.stop_cluster(self.cluster_id)
-        elif cluster.status != "stopping":
-            return self.wait_for("cluster_available", self.cluster_id, context)
-        return self.wait_for("cluster_stopped", self.cluster_id, context)
+        return self.stop_step(cluster, context)
 
 
 class RetireByHandOperator(RetireClusterOperator):

@@ -13,7 +13,7 @@ from aurora_ops.core.errors import MissingError, StateError
 from aurora_ops.core.ownership import RUN_TAG
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.wait import Wait
-from aurora_ops.hooks.rds import RdsHook
+from aurora_ops.hooks.rds import Cluster, RdsHook
 from aurora_ops.links.console import ClusterLink
 from aurora_ops.operators.base import RefreshOperator, Result
 
@@ -39,6 +39,14 @@ class ClusterOperator(RefreshOperator[RdsHook]):
         return self.wait_on(
             context, waiter=waiter, args={"DBClusterIdentifier": cluster_id}, show="DBClusters[].Status"
         )
+
+    def stop_step(self, cluster: Cluster, context: Context) -> Result:
+        """Take one step towards a cluster being stopped, then the next pass; it has instances and is not stopped yet."""
+        if cluster.status == "available":
+            self.hook.stop_cluster(self.cluster_id)
+        elif cluster.status != "stopping":
+            return self.wait_for("cluster_available", self.cluster_id, context)
+        return self.wait_for("cluster_stopped", self.cluster_id, context)
 
     def wait_on(self, context: Context, *, waiter: str, args: dict[str, Any], show: str, every_s: float = 15) -> Result:
         """Wait for any waiter, for as long as this operator may, then take the next pass; see ``core.wait.Wait``."""

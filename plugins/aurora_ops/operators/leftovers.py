@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from aurora_ops.core import naming, ownership, refresh_plan
+from aurora_ops.core import naming, ownership, reaping, refresh_plan
 from aurora_ops.core.ownership import RUN_TAG
 from aurora_ops.hooks.rds import RdsHook, Snapshot
 from aurora_ops.hooks.runs import RunsHook
@@ -106,9 +106,9 @@ class ClearSnapshotsOperator(RefreshOperator[RdsHook]):
         return run if run and run.startswith(self.runs_of) else None
 
     def _live_runs(self) -> set[str]:
-        runs, now = RunsHook(self.home_conn_id, self.home_region), datetime.now(UTC).timestamp()
+        runs = RunsHook(self.home_conn_id, self.home_region)
         locks = [runs.find(self.table, key, "lock") for key in self.lock_keys]
-        holders = [str(lock["holder"]) for lock in locks if lock and float(lock["expires_at"]) > now]
+        holders = reaping.live_holders(locks, datetime.now(UTC))
         return {refresh_plan.run_key(*holder.split("/", 1)) for holder in holders if "/" in holder}
 
     def _note(self, context: Context, revoked: list[str], doomed: list[str]) -> None:

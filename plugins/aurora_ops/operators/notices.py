@@ -12,7 +12,7 @@ from aurora_ops.core.errors import AuroraOpsError, PermanentError, TransientErro
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import RefreshOperator, Result
-from aurora_ops.operators.runs import run_moment, run_name, run_type
+from aurora_ops.operators.runs import run_by, run_moment, run_name
 
 
 class NotifyOperator(RefreshOperator[RunsHook]):
@@ -89,7 +89,7 @@ class NotifyOperator(RefreshOperator[RunsHook]):
             "cause": self.cause,
             "duration_s": None if self.duration_s is None else float(self.duration_s),
             "run": run_name(dag_run),
-            "by": str(getattr(dag_run, "triggering_user_name", None) or run_type(dag_run)),
+            "by": run_by(dag_run),
         }
         failed = [
             error

@@ -92,7 +92,7 @@ class RefreshCheck:
             **names,
             **network,
             "run_key": run_key,
-            "target_key": f"refresh#{self.settings.target.account_id}#{self.settings.target.cluster}",
+            "target_key": refresh_plan.target_key(self.settings.target.account_id, self.settings.target.cluster),
             "source_cluster": self.settings.source.cluster,
             "source_snapshot_id": snapshot.snapshot_id if snapshot else names["fresh_snapshot_id"],
             "snapshot_created_at": snapshot.created.isoformat() if snapshot and snapshot.created else None,

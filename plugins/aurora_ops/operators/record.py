@@ -21,7 +21,7 @@ from aurora_ops.hooks.metrics import MetricsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.links.console import RecordLink, ReportLink
 from aurora_ops.operators.base import ERROR_KEY, TIMING_KEY, Result
-from aurora_ops.operators.runs import RunOperator, run_moment, run_type
+from aurora_ops.operators.runs import RunOperator, run_by, run_moment, run_type
 
 NOTE_KEY = "run_note"
 _NEVER_RAN = (None, "None", "skipped", "upstream_failed", "removed")
@@ -145,7 +145,7 @@ class RecordRunOperator(RunOperator):
             moment=moment,
             started=dag_run.start_date or moment,
             ended=datetime.now(UTC),
-            triggered_by=str(getattr(dag_run, "triggering_user_name", None) or run_type(dag_run)),
+            triggered_by=run_by(dag_run),
             conf=dict(dag_run.conf or {}),
             plan=plan,
             best_effort=self.best_effort,

@@ -29,6 +29,11 @@ def run_type(dag_run: Any) -> str:
     return str(getattr(dag_run.run_type, "value", dag_run.run_type))
 
 
+def run_by(dag_run: Any) -> str:
+    """Name who asked for a run: the user, or, where it was nobody, its kind."""
+    return str(getattr(dag_run, "triggering_user_name", None) or run_type(dag_run))
+
+
 class RunOperator(RefreshOperator[RunsHook]):
     """What the operators of a run share.
 

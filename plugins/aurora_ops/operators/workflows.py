@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from aurora_ops.core import environments, refresh_plan, safety, workflow_record
+from aurora_ops.core import environments, reaping, refresh_plan, safety, workflow_record
 from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, SafetyError, StateError, report
 from aurora_ops.core.files import require_changeable
 from aurora_ops.core.requests.base import Request, guards, live_name, parse
@@ -20,7 +20,7 @@ from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import ERROR_KEY, RefreshOperator, Result
-from aurora_ops.operators.runs import run_moment, run_name, run_type
+from aurora_ops.operators.runs import run_by, run_moment, run_name
 
 
 class CheckRequestOperator(RefreshOperator[RunsHook]):
@@ -99,8 +99,7 @@ class CheckRequestOperator(RefreshOperator[RunsHook]):
             except SafetyError as refusal:
                 found.append(refusal)
             lock = runs.find(home.runs_table, _target_key(settings, live_name(cluster_id, settings)), "lock")
-            theirs = lock is not None and lock["holder"] != run
-            if lock is not None and theirs and float(lock["expires_at"]) > datetime.now(UTC).timestamp():
+            if lock is not None and reaping.live_holders([lock], datetime.now(UTC)) not in ([], [run]):
                 found.append(
                     StateError(
                         f"{cluster_id} is being worked on by {lock['holder']}; wait for that run to end, or for its lock to end "
@@ -138,7 +137,7 @@ def _places(settings: Environment) -> dict[str, str]:
 
 
 def _target_key(settings: Environment, cluster_id: str | None) -> str:
-    return f"refresh#{settings.target.account_id}#{cluster_id or settings.target.cluster}"
+    return refresh_plan.target_key(settings.target.account_id, cluster_id or settings.target.cluster)
 
 
 class RecordWorkflowOperator(RefreshOperator[RunsHook]):
@@ -205,7 +204,7 @@ class RecordWorkflowOperator(RefreshOperator[RunsHook]):
             moment=moment,
             started=dag_run.start_date or moment,
             ended=now,
-            triggered_by=str(getattr(dag_run, "triggering_user_name", None) or run_type(dag_run)),
+            triggered_by=run_by(dag_run),
             conf=dict(dag_run.conf or {}),
             states=states,
             causes={

@@ -14,7 +14,6 @@ from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError, rep
 from aurora_ops.core.settings import Environment, Section
 
 Place = Literal["source", "target", "orchestrator"]
-InstanceClass = Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")]
 EnvironmentName = Annotated[
     str, Field(title="Environment", description="Its file in include/config says which accounts, and what is allowed.")
 ]

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import InstanceClass, Place, Request
+from aurora_ops.core.requests.base import Place, Request
 from aurora_ops.core.requests.db_restore import RestoreCluster as RestoreCluster
 from aurora_ops.core.requests.db_sql import RunSqlFromS3 as RunSqlFromS3
 from aurora_ops.core.requests.db_sql import RunSqlLambda as RunSqlLambda
 from aurora_ops.core.requests.eks import RunMysqldumpOnEks as RunMysqldumpOnEks
 from aurora_ops.core.requests.eks import RunMysqlimportOnEks as RunMysqlimportOnEks
-from aurora_ops.core.settings import Environment, Identifier
+from aurora_ops.core.settings import Environment, Identifier, InstanceClass, RoleArn
 
 ClusterName = Annotated[
     Identifier,
@@ -55,7 +55,7 @@ def _confirmed(cluster: str, confirm: str) -> list[PermanentError]:
 class ConfigureS3Integration(OfPresentCluster):
     """Attach a role for ``LOAD DATA FROM S3`` and ``SELECT INTO OUTFILE S3``."""
 
-    role_arn: Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")] | None = Field(
+    role_arn: RoleArn | None = Field(
         None, title="Role", description="ARN of the role. Empty: target.s3_role_arn of the environment."
     )
 

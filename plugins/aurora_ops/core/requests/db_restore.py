@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, Field
 
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import InstanceClass, Place, Request
-from aurora_ops.core.settings import Environment, Identifier
+from aurora_ops.core.requests.base import Place, Request
+from aurora_ops.core.settings import Environment, Identifier, InstanceClass
 
 _SERVERLESS = "db.serverless"
 

@@ -11,9 +11,9 @@ from pydantic import Field
 from aurora_ops.core import naming, reaping
 from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError
 from aurora_ops.core.ownership import is_guarded
-from aurora_ops.core.requests.base import InstanceClass, Place, Request, live_name
+from aurora_ops.core.requests.base import Place, Request, live_name
 from aurora_ops.core.requests.eks import RunArchiveJob as RunArchiveJob
-from aurora_ops.core.settings import RUN_PARAMS, AccountId, Environment, Identifier
+from aurora_ops.core.settings import RUN_PARAMS, AccountId, Environment, Identifier, InstanceClass
 from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
 
 _RDS_ARN = re.compile(
