@@ -101,6 +101,7 @@ def _show(stack: Stack, progress: Progress) -> bool:
     found = [
         *report.judge(production, before, after, kept, columns),
         _batch_user(evidence),
+        _files(evidence),
         *_traces(evidence, run, page),
     ]
     for line in report.proofs(found):
@@ -142,6 +143,14 @@ def _batch_user(evidence: Evidence) -> Proof:
     there, here = (evidence.has_user(side, BATCH_USER) for side in (evidence.production, evidence.target))
     seen = f"production {'has' if there else 'lacks'} it, {evidence.target.name} {'has' if here else 'lacks'} it"
     return Proof(f"{BATCH_USER}, a user of production only, cannot log in", there and not here, seen)
+
+
+def _files(evidence: Evidence) -> Proof:
+    """Prove that production's files are where the applications of the target look."""
+    theirs, place, ours = evidence.files()
+    same = sum(ours.get(path) == digest for path, digest in theirs.items())
+    seen = f"{same} of {len(theirs)} files are the same at {place}"
+    return Proof("production's files are where applications look", bool(theirs) and ours == theirs, seen)
 
 
 def _traces(evidence: Evidence, run: Run, page: Path | None) -> list[Proof]:

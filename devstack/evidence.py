@@ -17,6 +17,7 @@ from pymysql.cursors import SSCursor
 from devstack.settings import PRODUCTION, REPO, SHARED, STAGING, StackConfig
 from localcloud.client import admin_client
 from localcloud.config import CloudConfig
+from localcloud.seed.files import directory
 
 CHUNK = 500_000
 """Distinct values held in memory at once by the mask proof."""
@@ -76,6 +77,7 @@ class Evidence:
         self.schema: str = settings["database"]["schemas"][0]
         self.kept_tables = [name.rpartition(".")[2] for name in settings["database"].get("keep_tables", [])]
         self.runs_table: str = settings["orchestrator"]["runs_table"]
+        self.files_settings: dict[str, Any] = settings["files"]
         self.production = Side("production", PRODUCTION, settings["source"]["cluster"], f"prod/{self.schema}/readonly")
         self.target = Side(environment, STAGING, settings["target"]["cluster"], f"{environment}/{self.schema}/readonly")
 
@@ -143,6 +145,27 @@ class Evidence:
         login = json.loads(secrets.get_secret_value(SecretId=cluster["MasterUserSecret"]["SecretArn"])["SecretString"])
         with self.connect(side, login) as connection:
             return bool(list(_rows(connection, "SELECT 1 FROM mysql.user WHERE user = %s", username)))
+
+    def files(self) -> tuple[dict[str, str], str, dict[str, str]]:
+        """Return digests of production's files, where the target's applications look for theirs, and digests of what is there."""
+        efs = admin_client(self.production.account, "efs", self.cloud)
+        [source] = [
+            found["FileSystemId"]
+            for page in efs.get_paginator("describe_file_systems").paginate()
+            for found in page["FileSystems"]
+            if found.get("Name") == self.files_settings["source_file_system"]
+        ]
+        ssm = admin_client(self.target.account, "ssm", self.cloud)
+        published, subpath = (
+            ssm.get_parameter(Name=self.files_settings[name])["Parameter"]["Value"]
+            for name in ("id_parameter", "subpath_parameter")
+        )
+        return self._digests(source, "/"), f"{published}:{subpath}", self._digests(published, subpath)
+
+    def _digests(self, file_system: str, subpath: str) -> dict[str, str]:
+        root = directory(self.cloud, file_system) / subpath.strip("/")
+        files = [path for path in root.rglob("*") if path.is_file()]
+        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def run_record(self, run_id: str) -> list[dict[str, Any]]:
         """Return the items of DynamoDB's run table that name a run."""

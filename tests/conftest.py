@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,13 @@ class ByStack(LoadScopeScheduling):
         if not path.startswith("tests/local/"):
             return nodeid
         return "stack" if path.startswith(_STACK) else path.split("/")[2]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Say at once what failed: a run that is cut off has no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        sys.__stdout__.write(f"\n{report.nodeid} ({report.when}): {report.longreprtext[-1500:]}\n")
+        sys.__stdout__.flush()
 
 
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is no such hook

@@ -18,11 +18,14 @@ secret or mount. Right denied: `include/templates/kubernetes-access.yaml`.
 
 from __future__ import annotations
 
+from functools import partial
+
 from aurora_ops.dagkit.workflows import Job, workflow
+from aurora_ops.operators.table_jobs import DumpTablesJobOperator
 from aurora_ops.task_groups.eks.run_job import run_job
 
 
 @workflow(__doc__, locks=True)
 def db_run_mysqldump_on_eks(job: Job) -> None:
     """Place its tasks."""
-    run_job(job, job["cluster"], job.at("target"), writes=False)
+    run_job(partial(DumpTablesJobOperator, tables=job["tables"]), job, job["cluster"], job.at("target"), writes=False)

@@ -15,11 +15,16 @@ broken, dump again. `no dump of`: the dump has another name or database. Red in 
 
 from __future__ import annotations
 
+from functools import partial
+
 from aurora_ops.dagkit.workflows import Job, workflow
+from aurora_ops.operators.table_jobs import LoadTablesJobOperator
 from aurora_ops.task_groups.eks.run_job import run_job
 
 
 @workflow(__doc__, locks=True)
 def db_run_mysqlimport_on_eks(job: Job) -> None:
     """Place its tasks."""
-    run_job(job, job["cluster"], job.at("target"), writes=True)
+    run_job(
+        partial(LoadTablesJobOperator, schemas=job["databases"]), job, job["cluster"], job.at("target"), writes=True
+    )

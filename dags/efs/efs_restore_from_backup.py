@@ -29,4 +29,4 @@ FILES = (
 @workflow(__doc__)
 def efs_restore_from_backup(job: Job) -> None:
     """Place its tasks."""
-    restore_files(job.at("source"), job.at("target"), {key: job[key] for key in FILES})
+    restore_files(job.at("source"), job.at("target"), {"expires_h": None, **{key: job[key] for key in FILES}})

@@ -5,6 +5,9 @@ One DAG for each file in `include/config/`. Takes or adopts a snapshot of the so
 target's key, restores it isolated beside what serves, masks it and proves it, verifies it, and then lets it serve under
 the target's name. The cluster that served before is kept, stopped or deleted by policy.
 
+Where the file has a section `files`, production's files are restored beside that and published after it; where it has one `eks`,
+tables that are kept go through jobs, and claims show the restored files.
+
 **When.** Nightly, by the file's `schedule`; by hand with *Trigger*: every field of the form may be left empty. *Dry run* shows
 the whole plan and changes nothing. Where approval is asked for, the run waits before the switch for a person's answer
 (*Required actions* in the UI).
@@ -17,7 +20,9 @@ nothing that serves is touched; a failed switch is undone (`switch.undo_rename`)
 named hold what looks like personal data; decide about them in `columns.yaml`. `switch.*` red: the record of
 the run says what serves now; if `switch.undo_rename` is red too, look at once: mend what it says and clear it, or start a
 new run, which first gives the name back (`prepare.recover_names`). `publish.*` red: the new cluster serves; mend what the
-message names and clear the task. `clean_up.*` red: something is left behind and named in the record's warnings.
+message names and clear the task. `files.*` red: the message says what AWS Backup, the vault or the function lacks; nothing
+shows the new file system. `mask.dump_kept.*`, `mask.load_kept.*` red: the pod's log is in the task's. `clean_up.*` red:
+something is left behind and named in the record's warnings.
 """
 
 from __future__ import annotations
@@ -34,8 +39,8 @@ from aurora_ops.task_groups.db.mask_database import mask_database
 from aurora_ops.task_groups.db.obtain_snapshot import obtain_snapshot
 from aurora_ops.task_groups.db.restore_database import restore_database
 from aurora_ops.task_groups.refresh.approve import approve
+from aurora_ops.task_groups.refresh.files import files
 from aurora_ops.task_groups.refresh.finish import clean_up, publish, record
-from aurora_ops.task_groups.refresh.places import files
 from aurora_ops.task_groups.refresh.prepare import prepare_refresh
 from aurora_ops.task_groups.refresh.switch import switch
 from aurora_ops.task_groups.typed import Outputs
@@ -43,7 +48,7 @@ from aurora_ops.task_groups.typed import Outputs
 
 def refresh(environment: Configured) -> None:
     """Build the DAG of an environment."""
-    settings, sql = environment.settings, include() / "sql"
+    settings, sql, probe = environment.settings, include() / "sql", include() / "functions" / "efs_probe"
     if settings is None:
         refused_dag("refresh", environment, sql)
         return
@@ -64,26 +69,35 @@ def refresh(environment: Configured) -> None:
         source = obtain_snapshot(settings, plan)
         restored = restore_database(settings, plan, Outputs(source.copy)["snapshot_id"])
         masked = mask_database(settings, plan, sql, Outputs(restored.credentials)["secret_version"])
-        file_systems, resource_id = files(), Outputs(restored.cluster)["resource_id"]
-        approved = approve(settings, plan, resource_id, masked.results)
+        resource_id, restored_files = Outputs(restored.cluster)["resource_id"], files(settings, plan, str(probe))
+        approved = approve(settings, plan, resource_id, {**masked.results, **restored_files.results})
         switched = switch(settings, plan, resource_id, Outputs(masked.users)["versions"])
-        published = publish(settings, plan, Outputs(source.first)["snapshot_id"])
-        cleaned = clean_up(settings, plan, Outputs(source.shareable)["snapshot_id"], Outputs(masked.scan)["coverage"])
+        published = publish(settings, plan, Outputs(source.first)["snapshot_id"], restored_files)
+        cleaned = clean_up(
+            settings,
+            plan,
+            Outputs(source.shareable)["snapshot_id"],
+            Outputs(masked.scan)["coverage"],
+            published.files.replaces,
+        )
         recorded, _ = record(settings, plan)
 
-        prepared.lock >> [source.first, file_systems]
+        prepared.lock >> [source.first, restored_files.first]
         prepared.clear_temporary >> restored.cluster
-        restored.credentials >> [masked.dump, masked.fingerprint]
-        before_switch = [masked.verified, restored.readers, restored.role, file_systems, prepared.clear_old]
+        restored.credentials >> [masked.kept.dump, masked.fingerprint]
+        before_switch = [masked.verified, restored.readers, restored.role, restored_files.last, prepared.clear_old]
         before_switch >> approved >> switched.first
-        switched.verified >> published
+        switched.verified >> published.first
 
-        published >> [cleaned.retire_old, cleaned.remember]
+        published.cluster >> [cleaned.retire_old, cleaned.remember]
         source.copy >> cleaned.revoke
         restored.cluster >> cleaned.delete_copy
-        masked.load >> cleaned.delete_kept
-        [published, switched.undone, *before_switch] >> cleaned.delete_temporary
-        [published, switched.undone, *cleaned.all] >> recorded
+        masked.kept.loaded >> cleaned.delete_kept
+        done = [*published.last, switched.undone]
+        [*done, *before_switch] >> cleaned.delete_temporary
+        for file_system in cleaned.files:
+            [*done, *before_switch] >> file_system
+        [*done, *masked.kept.last, *restored_files.removed, *cleaned.all] >> recorded
 
     refresh_environment()
 

@@ -15,11 +15,14 @@ command's own output is in the task's log. A denied upload: the role of `eks.ser
 
 from __future__ import annotations
 
+from functools import partial
+
 from aurora_ops.dagkit.workflows import Job, workflow
+from aurora_ops.operators.kubernetes_jobs import RunJobOperator
 from aurora_ops.task_groups.eks.run_job import run_job
 
 
 @workflow(__doc__, locks=True)
 def utils_run_archive_job(job: Job) -> None:
     """Place its tasks."""
-    run_job(job, job["cluster"], job.at("target"), writes=False)
+    run_job(partial(RunJobOperator, command=job["command"]), job, job["cluster"], job.at("target"), writes=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aurora_ops.core.settings import Environment
+from aurora_ops.operators.tables import DeleteObjectsOperator, DumpTablesOperator, LoadTablesOperator
 
 from policygen.errors import GenerationError
 
@@ -14,6 +15,11 @@ PLACES = ("orchestrator", "source", "target")
 
 FREE = {"sts:GetCallerIdentity"}
 """Actions that AWS allows everybody."""
+
+ALTERNATIVES: dict[str, tuple[type[Any], ...]] = {
+    "target": (DumpTablesOperator, LoadTablesOperator, DeleteObjectsOperator),
+}
+"""Operators that a refresh has with other settings: tables are kept through a bucket where no jobs do it."""
 
 Needs = dict[str, dict[str, set[str]]]
 """Place to action to the operators that need it there."""
@@ -32,6 +38,10 @@ def needs_of(dags: Iterable[Any], settings: Environment) -> Needs:
             for place, actions in task_needs(task, settings).items():
                 for action in actions:
                     found[place].setdefault(action, set()).add(_class_of(task).__name__)
+    for place, operators in ALTERNATIVES.items():
+        for operator in operators:
+            for action in set(operator.permissions) - FREE:
+                found[place].setdefault(action, set()).add(operator.__name__)
     return found
 
 

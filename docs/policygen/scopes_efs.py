@@ -92,6 +92,12 @@ TARGET = (
         condition={"StringEquals": {**MADE_REFRESHABLE["StringEquals"], f"aws:RequestTag/{OWNER_TAG}": OWNER}},
     ),
     Scope(
+        "MarkFileSystems",
+        ("elasticfilesystem:TagResource", "elasticfilesystem:UntagResource"),
+        (SYSTEMS,),
+        condition={**REFRESHABLE, "ForAllValues:StringLike": {"aws:TagKeys": ["aurora-ops:*"]}},
+    ),
+    Scope(
         "ChangeFileSystems",
         (
             "elasticfilesystem:CreateAccessPoint",
@@ -117,6 +123,7 @@ TARGET = (
         keys=("FilesKey",),
         condition={"StringEquals": {"kms:ViaService": "elasticfilesystem.${Region}.amazonaws.com"}},
     ),
+    Scope("SeeVault", ("backup:DescribeBackupVault",), (f"{ARN}:backup:{OWN}:backup-vault:${{Vault}}",)),
     Scope("RestoreRecoveryPoints", ("backup:StartRestoreJob",), (RECOVERY_POINTS,)),
     _pass("PassBackupRole", "BackupRole", "backup"),
     Scope(

@@ -23,7 +23,7 @@ OPTIONAL = {
     "MetricsNamespace": "SendMetrics",
     "ReportBucket": "SeeReportBucket WriteReports",
     "EndpointParameter": "PublishEndpoint",
-    "Vault": "ReadVault",
+    "Vault": "ReadVault SeeVault",
     "BackupRole": "PassBackupRole",
     "ProbeRole": "PassProbeRole",
     "ReplicationRole": "PassReplicationRole",

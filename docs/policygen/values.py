@@ -79,7 +79,7 @@ def _of_files(settings: Environment, place: str) -> Values:
     at_source = place == "source"
     source = files.source_file_system
     return {
-        "Vault": [files.source_vault],
+        "Vault": [files.source_vault if at_source else files.vault],
         "BackupRole": [files.source_backup_role_arn if at_source else files.backup_role_arn],
         "ProbeRole": _given(files.source_function_role_arn if at_source else files.function_role_arn),
         "ReplicationRole": _given(files.replication_role_arn),
@@ -150,6 +150,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "S3Role": "ARN of the role that is attached to the cluster, setting target.s3_role_arn",
         "UserSecretPrefix": "Beginning of the names of the users' secrets, settings database.users",
         "KeepBucket": "Bucket for kept tables, setting database.keep_bucket",
+        "Vault": "Backup vault that takes copies, setting files.vault",
         "BackupRole": "ARN of the role that AWS Backup assumes, setting files.backup_role_arn",
         "ProbeRole": "ARN of the role of the function that looks into files, setting files.function_role_arn",
         "FilesKey": "Alias of the key of new file systems, setting files.kms_key_id",

@@ -139,7 +139,7 @@ class LocalEksBackend(EKSBackend):
     def untag_resource(self, resource_arn: str, tag_keys: list[str]) -> None:
         """Take tags off a cluster or node group."""
         tags = self._tags(resource_arn)
-        for key in [tag_keys] if isinstance(tag_keys, str) else tag_keys:
+        for key in tag_keys:
             tags.pop(key, None)
 
     def list_tags_for_resource(self, resource_arn: str) -> dict[str, str]:

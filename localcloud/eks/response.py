@@ -45,6 +45,11 @@ class Response(EKSResponse):
         )
         return ActionResult({"update": update})
 
+    def untag_resource(self) -> ActionResult:
+        """https://docs.aws.amazon.com/eks/latest/APIReference/API_UntagResource.html; moto takes the first key only."""
+        self.local.untag_resource(self._extract_arn_from_path(), self.querystring.get("tagKeys", []))
+        return EmptyResult()
+
     def create_access_entry(self) -> ActionResult:
         """https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateAccessEntry.html."""
         entry = self.local.create_access_entry(

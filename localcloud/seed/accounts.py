@@ -20,7 +20,7 @@ from localcloud.names import (
     SHARED,
     STAGING,
 )
-from localcloud.seed.apps import seed_apps
+from localcloud.seed.apps import seed_apps, seed_claims
 from localcloud.seed.clusters import seed_production_cluster, seed_staging_cluster
 from localcloud.seed.files import PRODUCTION_FILES, STAGING_FILES, seed_production_files, seed_staging_files
 
@@ -55,6 +55,7 @@ def seed(config: CloudConfig, say: Callable[[str], None] = print) -> None:
     with ThreadPoolExecutor(4, thread_name_prefix="seed") as pool:
         for part in [pool.submit(part, config, say) for part in (_shared, _production, _staging, _apps)]:
             part.result()
+    seed_claims(config, say)
     config.seeded_file.touch()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from localcloud.client import admin_client, admin_operation
 from localcloud.names import STAGING, role_arn
+from localcloud.seed.files import STAGING_FILES, STAGING_TOOLS, find_seeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,9 @@ GROUP = "aurora-ops"
 LABELS = {"workload": "jobs"}
 TAINT = {"key": "workload", "value": "jobs", "effect": "NO_SCHEDULE"}
 RBAC, RBAC_V1 = "rbac.authorization.k8s.io", "rbac.authorization.k8s.io/v1"
+MEDIA_CLAIM, DUMPS_CLAIM, STORAGE_CLASS = "media", "aurora-ops-dumps", "efs"
+OURS = {"app.kubernetes.io/managed-by": "aurora-ops"}
+ID_PARAMETER, SUBPATH_PARAMETER = "/staging/shop/files/id", "/staging/shop/files/subpath"
 TIMEOUT_S, POLL_S = 60.0, 0.1
 # The same as in include/templates/kubernetes-access.yaml, for the namespace above; a test compares them.
 CLUSTER_RULES: list[dict[str, Any]] = [
@@ -59,6 +63,57 @@ def seed_apps(config: CloudConfig, subnets: list[str], say: Callable[[str], None
         "kube-apply", config, account=STAGING, region=config.region, cluster=EKS_CLUSTER, objects=access_of(NAMESPACE)
     )
     say(f"staging: EKS cluster {EKS_CLUSTER}, node group {NODEGROUP}, namespace {NAMESPACE}")
+
+
+def seed_claims(config: CloudConfig, say: Callable[[str], None]) -> None:
+    """Make what the applications of staging see of its files before a refresh: claims, and the parameters that name them."""
+    media, tools = (find_seeded(config, STAGING, name) for name in (STAGING_FILES, STAGING_TOOLS))
+    ssm = admin_client(STAGING, "ssm", config)
+    try:
+        for name, value in ((ID_PARAMETER, media), (SUBPATH_PARAMETER, "/")):
+            ssm.put_parameter(Name=name, Type="String", Value=value)
+    except ssm.exceptions.ParameterAlreadyExists:
+        return  # seeded before, and refreshed perhaps
+    objects = [_storage_class(), *_claim_of(MEDIA_CLAIM, media), *_claim_of(DUMPS_CLAIM, tools)]
+    admin_operation("kube-apply", config, account=STAGING, region=config.region, cluster=EKS_CLUSTER, objects=objects)
+    say(f"staging: claims {MEDIA_CLAIM} and {DUMPS_CLAIM}")
+
+
+def _storage_class() -> dict[str, Any]:
+    return {
+        "kind": "StorageClass",
+        "apiVersion": "storage.k8s.io/v1",
+        "metadata": {"name": STORAGE_CLASS, "labels": OURS},
+        "provisioner": "efs.csi.aws.com",
+        "reclaimPolicy": "Retain",
+        "volumeBindingMode": "Immediate",
+    }
+
+
+def _claim_of(name: str, file_system: str) -> list[dict[str, Any]]:
+    """Write a volume at the root of a file system, and the claim for it, as ``eks_manage_storage`` makes them."""
+    volume, common = f"{name}-seeded", {"accessModes": ["ReadWriteMany"], "storageClassName": STORAGE_CLASS}
+    return [
+        {
+            "kind": "PersistentVolume",
+            "apiVersion": "v1",
+            "metadata": {"name": volume, "labels": {**OURS, "aurora-ops/claim": f"{NAMESPACE}.{name}"}},
+            "spec": {
+                **common,
+                "capacity": {"storage": "20Gi"},
+                "volumeMode": "Filesystem",
+                "persistentVolumeReclaimPolicy": "Retain",
+                "claimRef": {"namespace": NAMESPACE, "name": name},
+                "csi": {"driver": "efs.csi.aws.com", "volumeHandle": file_system},
+            },
+        },
+        {
+            "kind": "PersistentVolumeClaim",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": OURS},
+            "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": "20Gi"}}},
+        },
+    ]
 
 
 def access_of(namespace: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from localcloud.config import CloudConfig
 
-PRODUCTION_FILES, STAGING_FILES = "prod-media", "staging-media"
+PRODUCTION_FILES, STAGING_FILES, STAGING_TOOLS = "prod-media", "staging-media", "staging-tools"
 PRODUCTION_VAULT, STAGING_VAULT = "prod-vault", "staging-vault"
 BACKUP_ROLE, REPLICATION_ROLE, FUNCTION_ROLE = "aurora-ops-backup", "prod-media-replication", "aurora-ops-efs-probe"
 FILES_GROUP = "efs"
@@ -63,8 +63,12 @@ def seed_production_files(config: CloudConfig, key: str, vpc: str, subnets: list
 
 
 def seed_staging_files(config: CloudConfig, key: str, vpc: str, subnets: list[str]) -> str:
-    """``staging-media`` as it is before a refresh, marked ``refresh=true``, and a vault that takes production's copies."""
+    """``staging-media`` as it is before a refresh, marked ``refresh=true``, and a vault that takes production's copies.
+
+    Beside it ``staging-tools``, for the dumps of jobs.
+    """
     group = _security_group(config, STAGING, vpc, "10.2.0.0/16")
+    _file_system(config, STAGING, STAGING_TOOLS, key, subnets[:1], group, environment="staging")
     name = _file_system(config, STAGING, STAGING_FILES, key, subnets[:2], group, environment="staging", refresh="true")
     _write(directory(config, name) / "media" / "old.txt", b"files of staging before the refresh\n")
     _role(config, STAGING, BACKUP_ROLE, "backup.amazonaws.com", None)
@@ -80,6 +84,12 @@ def seed_staging_files(config: CloudConfig, key: str, vpc: str, subnets: list[st
         BackupVaultName=STAGING_VAULT, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     )
     return name
+
+
+def find_seeded(config: CloudConfig, account: str, name: str) -> str:
+    """Id of a file system that was seeded."""
+    found = admin_client(account, "efs", config).describe_file_systems(CreationToken=f"seed-{name}")["FileSystems"]
+    return str(found[0]["FileSystemId"])
 
 
 def production_files() -> dict[str, bytes]:

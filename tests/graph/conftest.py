@@ -12,6 +12,7 @@ from airflow.sdk import DAG
 
 from devstack.settings import REPO
 from tests import guards
+from tests.local.include import place_include
 
 DAGS = REPO / "dags"
 
@@ -34,10 +35,22 @@ def bag() -> DagBag:
     return read_dags()
 
 
+@pytest.fixture(scope="session", params=["along", "alone"])
+def variant(request: pytest.FixtureRequest) -> str:
+    """Whether the refresh takes files and jobs along, as the example does, or leaves them alone."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def dag(bag: DagBag) -> DAG:
+def dag(variant: str, bag: DagBag, tmp_path_factory: pytest.TempPathFactory) -> DAG:
     """The nightly refresh of staging."""
-    return bag.dags["refresh_staging"]
+    if variant == "along":
+        return bag.dags["refresh_staging"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "AURORA_OPS_INCLUDE", str(place_include(tmp_path_factory.mktemp("alone") / "include", along=False))
+        )
+        return read_dags(DAGS / "refresh").dags["refresh_staging"]
 
 
 @pytest.fixture(scope="session")

@@ -36,4 +36,4 @@ def test_functions_are_removed_after_whatever_used_them(dags) -> None:
         assert flag.is_teardown
         assert "sync.remove_source_probe" in flag.downstream_task_ids
         assert dag.get_task("sync.remove_target_probe").upstream_task_ids >= {"sync.read_flag"}
-    assert dags["efs_get_subpath_and_store_in_ssm"].get_task("subpath.remove_probe").is_teardown
+    assert dags["efs_get_subpath_and_store_in_ssm"].get_task("proof.remove_probe").is_teardown

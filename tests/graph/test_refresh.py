@@ -17,7 +17,6 @@ ORDER = [
     ("prepare.recover_names", "prepare.clear_temporary"),
     ("prepare.recover_names", "prepare.clear_old"),
     ("prepare.take_lock", "source.take_snapshot"),
-    ("prepare.take_lock", "files.restore_file_systems"),
     ("source.take_snapshot", "source.rekey_snapshot"),
     ("source.rekey_snapshot", "source.share_snapshot"),
     ("source.share_snapshot", "source.see_shared_snapshot"),
@@ -36,13 +35,9 @@ ORDER = [
     ("mask.scan_columns", "mask.report_coverage"),
     ("mask.report_coverage", "mask.verify_database"),
     ("mask.rotate_master_secret", "mask.set_users"),
-    ("mask.set_users", "mask.load_kept_tables"),
-    ("mask.dump_kept_tables", "mask.load_kept_tables"),
-    ("mask.load_kept_tables", "mask.verify_database"),
     ("mask.verify_database", "approve.approve_switch"),
     ("restore.create_readers", "approve.approve_switch"),
     ("restore.configure_s3_integration", "approve.approve_switch"),
-    ("files.restore_file_systems", "approve.approve_switch"),
     ("approve.approve_switch", "switch.open_network"),
     ("switch.open_network", "switch.rename_live"),
     ("prepare.clear_old", "approve.approve_switch"),
@@ -56,7 +51,6 @@ ORDER = [
     ("restore.restore_cluster", "clean_up.delete_copied_snapshot"),
     ("clean_up.revoke_share", "clean_up.delete_rekeyed_snapshot"),
     ("clean_up.revoke_share", "clean_up.delete_fresh_snapshot"),
-    ("mask.load_kept_tables", "clean_up.delete_kept_tables"),
     ("publish.publish_cluster", "clean_up.delete_temporary_cluster"),
     ("publish.publish_cluster", "clean_up.remember_columns"),
     ("switch.undo_secrets", "clean_up.delete_temporary_cluster"),
@@ -65,9 +59,55 @@ ORDER = [
     ("restore.create_readers", "clean_up.delete_temporary_cluster"),
     ("restore.configure_s3_integration", "clean_up.delete_temporary_cluster"),
     ("mask.verify_database", "clean_up.delete_temporary_cluster"),
-    ("files.restore_file_systems", "clean_up.delete_temporary_cluster"),
     ("record.record_run", "record.release_lock"),
 ]
+DUMP, LOAD = "mask.dump_kept.eks.", "mask.load_kept.eks."
+ONLY = {
+    "alone": [
+        ("prepare.take_lock", "files.no_files"),
+        ("files.no_files", "approve.approve_switch"),
+        ("files.no_files", "clean_up.delete_temporary_cluster"),
+        ("restore.enable_master_secret", "mask.dump_kept_tables"),
+        ("mask.set_users", "mask.load_kept_tables"),
+        ("mask.dump_kept_tables", "mask.load_kept_tables"),
+        ("mask.load_kept_tables", "mask.verify_database"),
+        ("mask.load_kept_tables", "clean_up.delete_kept_tables"),
+    ],
+    "along": [
+        ("prepare.take_lock", "files.restore.choose_recovery_point"),
+        ("files.restore.choose_recovery_point", "files.restore.copy_recovery_point"),
+        ("files.restore.copy_recovery_point", "files.restore.restore_file_system"),
+        ("files.restore.restore_file_system", "files.restore.ensure_mount_targets"),
+        ("files.restore.ensure_mount_targets", "files.restore.ensure_access_points"),
+        ("files.restore.ensure_access_points", "files.proof.find_restore_directory"),
+        ("files.proof.find_restore_directory", "files.proof.verify_files"),
+        ("files.proof.verify_files", "files.proof.remove_probe"),
+        ("files.proof.verify_files", "approve.approve_switch"),
+        ("restore.enable_master_secret", f"{DUMP}scale_nodegroup"),
+        *(
+            (f"{group}{earlier}", f"{group}{later}")
+            for group in (DUMP, LOAD)
+            for earlier, later in (
+                ("scale_nodegroup", "create_secret"),
+                ("create_secret", "run_job"),
+                ("run_job", "delete_secret"),
+            )
+        ),
+        ("mask.set_users", f"{LOAD}scale_nodegroup"),
+        (f"{DUMP}run_job", f"{LOAD}scale_nodegroup"),
+        (f"{LOAD}run_job", f"{LOAD}restore_nodegroup_size"),
+        (f"{LOAD}run_job", "mask.verify_database"),
+        ("switch.verify_serving", "publish.publish_files"),
+        ("publish.publish_files", "publish.show_in_media"),
+        # nothing shows the old one any more, and nothing the new one
+        ("publish.publish_cluster", "clean_up.retire_old_file_system"),
+        ("publish.show_in_media", "clean_up.retire_old_file_system"),
+        ("publish.show_in_media", "clean_up.discard_file_system"),
+        ("files.proof.verify_files", "clean_up.discard_file_system"),
+        ("switch.undo_secrets", "clean_up.discard_file_system"),
+    ],
+}
+TEARDOWNS = ("clean_up.", "record.", "files.proof.remove_", f"{DUMP}delete_", f"{LOAD}delete_", f"{LOAD}restore_")
 SERVES = {"switch.rename_live", "switch.rename_restored", "switch.move_secrets", "publish.publish_cluster"}
 
 
@@ -75,13 +115,13 @@ def above(dag, task_id: str) -> set[str]:
     return set(dag.get_task(task_id).get_flat_relative_ids(upstream=True))
 
 
-@pytest.mark.parametrize(("earlier", "later"), ORDER)
-def test_order(dag, earlier, later) -> None:
-    assert earlier in dag.get_task(later).upstream_task_ids, f"{later} must follow {earlier}"
+def test_order(dag, variant) -> None:
+    wrong = [(earlier, later) for earlier, later in [*ORDER, *ONLY[variant]] if earlier not in above(dag, later)]
+    assert wrong == []
 
 
-def test_every_task_has_its_place_in_the_order(dag) -> None:
-    named = {name for edge in ORDER for name in edge} | {"switch.undo_rename", "record.record_run"}
+def test_every_task_has_its_place_in_the_order(dag, variant) -> None:
+    named = {name for edge in [*ORDER, *ONLY[variant]] for name in edge} | {"switch.undo_rename", "record.record_run"}
     assert {task.task_id for task in dag.tasks} == named
 
 
@@ -94,7 +134,7 @@ def test_groups_are_the_steps_of_the_procedure(dag) -> None:
 
 def test_clean_up_and_record_are_teardowns_that_wait_for_no_setup(dag) -> None:
     for task in dag.tasks:
-        teardown = task.task_id.startswith(("clean_up.", "record."))
+        teardown = task.task_id.startswith(TEARDOWNS)
         assert task.is_teardown is teardown, task.task_id
         assert task.is_setup is False
         if teardown:
@@ -172,6 +212,7 @@ def test_source_is_only_read_and_shared(dag) -> None:
     allowed = {
         "rds:CreateDBClusterSnapshot", "rds:CopyDBClusterSnapshot", "rds:AddTagsToResource", "rds:DeleteDBClusterSnapshot",
         "rds:ModifyDBClusterSnapshotAttribute", "kms:CreateGrant", "kms:RevokeGrant", "rds:RemoveTagsFromResource",
+        "backup:StartCopyJob", "iam:PassRole",
     }  # fmt: skip
     there = [task for task in dag.tasks if getattr(task, "aws_conn_id", "") == "aws_source"]
     assert len(there) >= 5
@@ -179,29 +220,27 @@ def test_source_is_only_read_and_shared(dag) -> None:
         assert mutating(task) <= allowed, task.task_id
 
 
-NEVER_AFTER = [
-    "prepare.check", "prepare.take_lock", "prepare.recover_names", "prepare.clear_old", "prepare.clear_temporary",
-    "source.take_snapshot", "source.see_shared_snapshot", "source.copy_snapshot", "restore.restore_cluster",
-    "restore.create_writer", "restore.enable_master_secret", "restore.create_readers", "mask.dump_kept_tables",
-    "mask.fingerprint_columns", "mask.mask_database", "mask.prove_mask", "mask.scan_columns", "mask.report_coverage",
-    "mask.rotate_master_secret", "mask.set_users", "mask.load_kept_tables", "mask.verify_database",
-    "approve.approve_switch", "switch.open_network",
-]  # fmt: skip
+def before_the_switch(dag) -> list[str]:
+    """Every task up to the switch, those that only clear up aside."""
+    found = {"switch.open_network", *above(dag, "switch.open_network")}
+    assert len(found) > 24
+    return sorted(found)
 
 
-@pytest.mark.parametrize("broken", NEVER_AFTER)
-def test_nothing_that_serves_is_touched_after_a_failure_before_the_switch(simulate, broken) -> None:
-    states = simulate({broken: "failed", "switch.undo_rename": "skipped"})
-    assert {name for name in SERVES if states[name] in ("success", "failed")} == set()
-    assert states["switch.verify_serving"] == "upstream_failed"
-    assert states["switch.undo_secrets"] == "skipped"
+def test_nothing_that_serves_is_touched_after_a_failure_before_the_switch(dag, simulate) -> None:
+    for broken in before_the_switch(dag):
+        states = simulate({broken: "failed", "switch.undo_rename": "skipped"})
+        published = {name for name in states if name.startswith("publish.")}
+        assert {name for name in SERVES | published if states[name] in ("success", "failed")} == set(), broken
+        assert states["switch.verify_serving"] == "upstream_failed", broken
+        assert states["switch.undo_secrets"] == "skipped", broken
 
 
-@pytest.mark.parametrize("broken", [*NEVER_AFTER, *sorted(SERVES), "switch.verify_serving"])
-def test_clean_up_record_and_lock_run_whatever_happened_and_the_run_is_failed(dag, simulate, broken) -> None:
-    states = simulate({broken: "failed"})
-    assert {s for name, s in states.items() if name.startswith(("clean_up.", "record."))} == {"success"}
-    assert run_state(dag, states) == "failed"
+def test_clean_up_record_and_lock_run_whatever_happened_and_the_run_is_failed(dag, simulate) -> None:
+    for broken in [*before_the_switch(dag), *sorted(SERVES), "switch.verify_serving"]:
+        states = simulate({broken: "failed"})
+        assert {s for name, s in states.items() if name.startswith(TEARDOWNS)} == {"success"}, broken
+        assert run_state(dag, states) == "failed", broken
 
 
 @pytest.mark.parametrize("broken", [*sorted(SERVES - {"publish.publish_cluster"}), "switch.verify_serving"])

@@ -9,6 +9,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,18 @@ import pytest
 
 from devstack import waiting
 from devstack.airflow_api import AirflowApi, Run
-from devstack.errors import StackError
+from devstack.errors import StackError, TimedOutError
 from devstack.settings import REPO, StackConfig, free_port, isolate_this_process
 from devstack.stack import Stack
 from localcloud.client import admin_client
 from localcloud.config import CloudConfig
 from localcloud.recorder import read_calls
+from tests.local.include import place_include
 
 SEED_ROWS = 3000
 WAIT_S = 0.2
 POLL_S = 0.2
-RUN_TIMEOUT_S = 900  # a run takes one minute; a busy machine must not fail a test
+RUN_TIMEOUT_S = 420  # a run takes one minute; a busy machine must not fail a test
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,13 @@ class RunningStack:
             return now if now.done else None
 
         what = f"run {run.run_id} of {run.dag_id}"
-        return waiting.until(ended, what=what, timeout_s=timeout_s, every_s=0.2)
+        try:
+            return waiting.until(ended, what=what, timeout_s=timeout_s, every_s=0.2)
+        except TimedOutError as exc:
+            unfinished = {
+                name: state for name, state in self.states(run).items() if state not in ("success", "skipped")
+            }
+            raise AssertionError(f"{exc}; {self.api.run(run.dag_id, run.run_id)}: {unfinished}") from exc
 
     def states(self, run: Run) -> dict[str, str | None]:
         """Return the state of each task of a run."""
@@ -94,9 +102,19 @@ class RunningStack:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
-    """The running stack; it ends with the session, and no process of it is left."""
+    """The running stack, whose refresh has no files; it ends with the session, and no process of it is left."""
+    with running_stack(along=False) as found:
+        yield found
+
+
+@contextmanager
+def running_stack(*, along: bool) -> Iterator[RunningStack]:
+    """Run a stack of one's own.
+
+    :param along: whether its refresh takes files and jobs along.
+    """
     isolate_this_process()
-    running = claim_stack()
+    running = claim_stack(along=along)
     shutil.rmtree(running.config.airflow_home, ignore_errors=True)
     running.postgres.delete()
     with running.until_signal():
@@ -109,7 +127,7 @@ def stack() -> Iterator[RunningStack]:
     running.postgres.delete()
 
 
-def claim_stack() -> Stack:
+def claim_stack(*, along: bool) -> Stack:
     """Return a stack that is ours: the first whose folder no other test session holds."""
     base = StackConfig.from_env()
     config = StackConfig(
@@ -132,8 +150,7 @@ def claim_stack() -> Stack:
         except StackError:
             continue
         place_dags(stack.config.dags)
-        shutil.rmtree(stack.config.include, ignore_errors=True)
-        shutil.copytree(REPO / "include", stack.config.include)  # tests change it
+        place_include(stack.config.include, along=along)
         return stack
     raise StackError("four test sessions run in this clone already; wait for one to end")
 

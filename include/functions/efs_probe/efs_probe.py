@@ -6,18 +6,21 @@ It sees only what its access point shows, writes one small file in the directory
 import json
 import os
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 FLAG = re.compile(r"replication-check-[0-9a-f]{16}")
+DIRECTORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 MOST_DIRECTORIES = 5000
+COUNTING_S = 40
 
 
 def handler(event, _context):
     """Answer one question.
 
-    :param event: ``action`` and what it needs: ``list_directories`` (``prefix``), ``write_flag`` (``name``, ``content``),
-        ``read_flag`` and ``remove_flag`` (``name``).
+    :param event: ``action`` and what it needs: ``list_directories`` (``prefix``), ``count_files`` (``directory``), ``write_flag``
+        (``name``, ``content``), ``read_flag`` and ``remove_flag`` (``name``).
     """
     root = Path(os.environ["EFS_MOUNT_PATH"])
     return ACTIONS[event["action"]](root, event)
@@ -32,6 +35,24 @@ def list_directories(root, event):
             if entry.name.startswith(event["prefix"]) and entry.is_dir(follow_symlinks=False)
         )
     return {"directories": found[-MOST_DIRECTORIES:], "count": len(found)}
+
+
+def count_files(root, event):
+    """Count what is in a directory of the root, for as long as a call may take; links are not followed."""
+    name = event["directory"]
+    if not DIRECTORY.fullmatch(name):
+        raise ValueError("directory is none of the root")
+    files = directories = size = 0
+    unread, ends = [], time.monotonic() + COUNTING_S
+    for folder, below, names in os.walk(root / name, onerror=unread.append):
+        directories += len(below)
+        for each in names:
+            files += 1
+            size += Path(folder, each).lstat().st_size
+        if time.monotonic() > ends:
+            break
+    complete = time.monotonic() <= ends
+    return {"files": files, "directories": directories, "bytes": size, "unread": len(unread), "complete": complete}
 
 
 def write_flag(root, event):
@@ -69,6 +90,7 @@ def _flag(root, event):
 
 ACTIONS = {
     "list_directories": list_directories,
+    "count_files": count_files,
     "write_flag": write_flag,
     "read_flag": read_flag,
     "remove_flag": remove_flag,

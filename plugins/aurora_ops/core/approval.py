@@ -20,7 +20,8 @@ def body(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any] | None
     """Write what was verified, and what a yes and a no mean, as Markdown.
 
     :param plan: what was decided before the run.
-    :param results: what steps returned, by ``verified``, ``proved``, ``scanned``; ``None`` for one that returned nothing.
+    :param results: what steps returned, by ``verified``, ``proved``, ``scanned``, ``files_restored``, ``files_proved``; ``None``
+        for one that returned nothing.
     """
     verified, proved, scanned = (results.get(name) or {} for name in ("verified", "proved", "scanned"))
     data = "not verified"
@@ -37,6 +38,12 @@ def body(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any] | None
     ]
     if scanned:
         checked.insert(3, ("Scan", f"{scanned['scanned']} columns scanned, {len(scanned['found'])} with findings"))
+    restored, found = (results.get(name) or {} for name in ("files_restored", "files_proved"))
+    if restored:
+        counted = (
+            f"{found.get('files', 0):,} found" if found.get("complete") else f"{found.get('files', 0):,} and more found"
+        )
+        checked.append(("Files", f"{counted}, of the backup of {ago(restored['created'])}"))
     warnings = [str(text) for name in sorted(results) for text in (results[name] or {}).get("warnings") or []]
     parts = [table(["", "verified"], checked)]
     if warnings:

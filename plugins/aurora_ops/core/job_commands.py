@@ -19,6 +19,8 @@ _DUMP = (
     "--triggers --tz-utc --default-character-set=utf8mb4 --loose-set-gtid-purged=OFF --loose-column-statistics=0"
 )
 # The master user of Aurora may not create triggers in another user's name. Rows never begin like this.
+# Rows of a dump, without what depends on client, server and moment; nothing of a row begins a line but these.
+_ROWS_ONLY = "sed '/^DELIMITER ;;$/,/^DELIMITER ;$/d' | LC_ALL=C grep '^[(I]' | sha256sum"
 _NO_DEFINER = r"s#^/\*!50003 CREATE\*/ /\*!50017 DEFINER=[^*]*\*/#/*!50003 CREATE*/#"
 
 
@@ -37,10 +39,11 @@ def dump(tables: Sequence[str]) -> list[str]:
         lines += [
             f"{_DUMP} {shlex.quote(schema)} {quoted} > {file}",
             f"gzip -9 {file}",
+            f"printf '%s\\n' {quoted} > {shlex.quote(f'new/{schema}.tables')}",
             f"echo dumped {schema}: {quoted}",
         ]
     lines += [
-        f"(cd new && sha256sum *.sql.gz > {_SUMS})",
+        f"(cd new && sha256sum *.sql.gz *.tables > {_SUMS})",
         "rm -rf current",
         "mv new current",
         "ls -l current",
@@ -51,18 +54,22 @@ def dump(tables: Sequence[str]) -> list[str]:
 def load(schemas: Sequence[str]) -> list[str]:
     """Write the command that loads what :func:`dump` left, each table in place of the one of its name.
 
-    Check sums are compared before anything is loaded; the client stops at the first error.
+    Check sums are compared before anything is loaded; the client stops at the first error. Afterwards the tables are read again as
+    they were dumped, and their rows must be the same byte for byte.
 
     :param schemas: schemas to load, as they were dumped.
     """
     lines = ["set -eu", f"cd {DUMP_PATH}/current", f"sha256sum -c {_SUMS}"]
     for schema in schemas:
-        file, name = shlex.quote(f"{schema}.sql.gz"), shlex.quote(schema)
+        file, name, tables = (shlex.quote(text) for text in (f"{schema}.sql.gz", schema, f"{schema}.tables"))
         client = f"mysql --defaults-extra-file={LOGIN} --default-character-set=utf8mb4 {name}"
         lines += [
             f"test -f {file} || {{ echo no dump of {name}; exit 3; }}",
             f"gzip -dc {file} | sed {shlex.quote(_NO_DEFINER)} | {client}",
-            f"echo loaded {name}",
+            f"wanted=$(gzip -dc {file} | {_ROWS_ONLY})",
+            f"found=$(tr '\\n' '\\0' < {tables} | xargs -0 {_DUMP} {name} | {_ROWS_ONLY})",
+            f'[ "$wanted" = "$found" ] || {{ echo rows of {name} are not those that were dumped; exit 4; }}',
+            f"echo loaded {name}, and read the same rows again",
         ]
     return ["sh", "-c", "\n".join(lines)]
 

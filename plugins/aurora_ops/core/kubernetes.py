@@ -311,6 +311,12 @@ def handle(file_system_id: str, path: str = "/", access_point_id: str | None = N
     return f"{file_system_id}{place}" + (f"::{access_point_id}" if access_point_id else "")
 
 
+def file_system_of(volume: Mapping[str, Any]) -> str | None:
+    """Read which EFS file system a volume shows; ``None`` where it is another driver's."""
+    csi = volume["spec"].get("csi") or {}
+    return str(csi["volumeHandle"]).split(":", 1)[0] if csi.get("driver") == EFS_DRIVER else None
+
+
 def volume_name(claim: str, namespace: str, volume_handle: str) -> str:
     """Name the volume of a claim: another directory is another volume, since where a volume points cannot be changed."""
     digest = hashlib.sha256(f"{namespace}/{claim} {volume_handle}".encode()).hexdigest()[:_DIGEST]

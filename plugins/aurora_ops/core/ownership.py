@@ -16,6 +16,7 @@ RUN_TAG = "aurora-ops:run"
 EXPIRES_TAG = "aurora-ops:expires"
 PUBLISHED_TAG = "aurora-ops:published"
 RETIRED_TAG = "aurora-ops:retired"
+REPLACES_TAG = "aurora-ops:replaces"
 KEEP_STOPPED_TAG = "aurora-ops:keep-stopped-until"
 
 

@@ -95,15 +95,33 @@ def changes(settings: Environment, plan: Mapping[str, Any]) -> list[str]:
         (True, f"in it: data masked, every user of production's dropped but {users}, which get new passwords"),
         (
             plan["keep_tables"],
-            "tables of the target put back into it as they are: " + ", ".join(map(code, plan["keep_tables"])),
+            f"tables of the target put back into it as they are, {'by jobs on EKS' if settings.keeping_eks else 'through S3'}: "
+            + ", ".join(map(code, plan["keep_tables"])),
         ),
         (plan["approval_required"], f"a person is asked, and has {span(settings.approval.within_h * 3600)} to answer"),
         (plan["live_resource_id"], f"{live} is renamed {old}, its instances ({instances}) likewise"),
         (True, f"{new} is renamed {live} and serves; secrets of users move along"),
         (target.endpoint_parameter, f"parameter {code(target.endpoint_parameter)} is given the endpoint"),
         (plan["live_resource_id"], f"{old} is {after}"),
+        *_files(settings, plan),
     ]
     return [text for happens, text in steps if happens]
+
+
+def _files(settings: Environment, plan: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    files = settings.refreshed_files
+    if files is None:
+        return []
+    parameters = f"{code(files.id_parameter)} and {code(files.subpath_parameter)}"
+    backup = f"{code(files.source_file_system)}, backed up {ago(plan['files_backed_up_at'])}"
+    return [
+        (
+            True,
+            f"beside all that, files of {backup}, are restored into a new file system {code(files.name)} and looked at",
+        ),
+        (True, f"{parameters} name that file system once the new cluster serves"),
+        *((True, f"claim {code(claim)} is made anew to show its files") for claim in files.claims),
+    ]
 
 
 def deletions(settings: Environment, plan: Mapping[str, Any], leftovers: Sequence[str]) -> list[str]:
@@ -118,8 +136,16 @@ def deletions(settings: Environment, plan: Mapping[str, Any], leftovers: Sequenc
         (plan["rekey_key_arn"], f"snapshot {code(plan['rekeyed_snapshot_id'])} {at_source}"),
         (plan["snapshot_is_fresh"], f"snapshot {code(plan['fresh_snapshot_id'])} {at_source}"),
         (True, f"snapshot {code(plan['copy_snapshot_id'])} in account {settings.target.account_id}"),
-        (plan["keep_tables"], f"dumps of kept tables under {code(plan['keep_prefix'])}"),
+        (
+            plan["keep_tables"] and settings.keeping_eks is None,
+            f"dumps of kept tables under {code(plan['keep_prefix'])}",
+        ),
+        (
+            settings.refreshed_files and settings.refreshed_files.old_file_system == "delete",
+            "the file system that was published before, once no volume shows it",
+        ),
         (not keeps_failed, f"if the run fails: cluster {code(plan['temporary_cluster'])}, with its instances"),
+        (settings.refreshed_files, "if the run fails: the file system that it has restored"),
     ]
     return [text for happens, text in steps if happens]
 

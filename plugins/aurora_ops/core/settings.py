@@ -259,6 +259,7 @@ ParameterName = Annotated[str, Field(pattern=r"^/[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]
 class Files(Section):
     """The files that go with the database, on EFS."""
 
+    with_refresh: bool = Field(True, description="every refresh restores them beside the database")
     source_file_system: FileSystemRef = Field(description="file system of the source: id, or value of its tag Name")
     source_vault: str = Field(description="backup vault of the source that holds its recovery points")
     source_backup_role_arn: RoleArn = Field(description="role of the source that AWS Backup assumes to copy")
@@ -280,6 +281,13 @@ class Files(Section):
     access_points: list[AccessPoint] = Field(default_factory=list, description="access points of new file systems")
     id_parameter: ParameterName = Field(description="SSM parameter that is given the id of the file system")
     subpath_parameter: ParameterName = Field(description="SSM parameter that is given the restored directory")
+    claims: list[KubernetesName] = Field(
+        default_factory=list,
+        description="claims of eks.claims that a refresh has show the restored directory; no pod may use them meanwhile",
+    )
+    old_file_system: Literal["keep", "delete"] = Field(
+        "keep", description="what becomes of the file system that was published before, once nothing shows it any more"
+    )
     function_role_arn: RoleArn = Field(description="role of the target for the function that looks into a file system")
     source_function_role_arn: RoleArn | None = Field(
         None, description="role of the source for that function; only to prove replication by a file"
@@ -319,6 +327,9 @@ class Archive(Section):
 class Eks(Section):
     """Where jobs run beside the database."""
 
+    with_refresh: bool = Field(
+        True, description="a refresh dumps and loads the tables that are kept by jobs here, not through keep_bucket"
+    )
     cluster: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")] = Field(
         description="EKS cluster of the target's account"
     )
@@ -441,6 +452,24 @@ class Environment(Section):
                 f"({self.orchestrator.lease_h:g}): the lock would be void while a person is still asked"
             )
         return self
+
+    @model_validator(mode="after")
+    def _claims_are_managed(self) -> Environment:
+        wanted = self.files.claims if self.files else []
+        managed = self.eks.claims if self.eks else []
+        if others := [name for name in wanted if name not in managed]:
+            raise ValueError(f"files.claims ({others}) must be among eks.claims ({managed})")
+        return self
+
+    @property
+    def refreshed_files(self) -> Files | None:
+        """The files that a refresh restores; ``None`` where there are none."""
+        return self.files if self.files and self.files.with_refresh else None
+
+    @property
+    def keeping_eks(self) -> Eks | None:
+        """Where the jobs run that keep tables over a refresh; ``None`` where they go through the bucket."""
+        return self.eks if self.eks and self.eks.with_refresh else None
 
     @property
     def expires_h(self) -> float:

@@ -62,6 +62,13 @@ class BackupHook(AwsHook):
 
     service = "backup"
 
+    def require_vault(self, vault: str) -> None:
+        """See that a vault is there (``DescribeBackupVault``).
+
+        :raises MissingError: there is none of that name.
+        """
+        self.call("describe_backup_vault", BackupVaultName=vault)
+
     def list_recovery_points(self, vault: str, resource_arn: str | None = None) -> list[RecoveryPoint]:
         """List the recovery points of a vault, all pages, whatever their status.
 

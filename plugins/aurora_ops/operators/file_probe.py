@@ -201,6 +201,36 @@ class FindRestoreDirectoryOperator(FileProbeOperator):
         return {"file_system_id": self.file_system_id, "subpath": f"/{found}", "directories": answer["count"]}
 
 
+class VerifyFilesOperator(FileProbeOperator):
+    """Prove that files were restored: look into the directory and count what is there.
+
+    Counted is until there is an answer for sure, or a minute is nearly over; directories that nobody may read are not looked into.
+
+    :param subpath: directory in the file system, beginning with a slash; ``None`` asks nothing (templated).
+    :return: ``{"files", "directories", "bytes", "unread", "complete"}``; ``unread`` directories only their owners may read.
+    :raises VerificationError: the directory is empty.
+    """
+
+    template_fields: Sequence[str] = (*FileProbeOperator.template_fields, "subpath")
+
+    def __init__(self, *, subpath: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.subpath = subpath
+
+    def event(self) -> dict[str, Any]:
+        """Count."""
+        return {"action": "count_files", "directory": self.subpath.strip("/")}
+
+    def judge(self, answer: dict[str, Any]) -> Result:
+        """Want something."""
+        if not answer["files"] and not answer["unread"]:
+            raise VerificationError(
+                f"{self.file_system_id}: nothing was restored into {self.subpath}, it has no file; look at the restore job and at "
+                f"what was backed up"
+            )
+        return {key: answer[key] for key in ("files", "directories", "bytes", "unread", "complete")}
+
+
 class _FlagOperator(FileProbeOperator):
     """Base of what reads and writes the flag, in a directory of its own."""
 

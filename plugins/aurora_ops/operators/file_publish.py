@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from airflow.sdk import Context
 
 from aurora_ops.core.errors import AuroraOpsError, ConfigError
+from aurora_ops.core.ownership import EXPIRES_TAG, REPLACES_TAG
+from aurora_ops.hooks.efs import EfsHook, FileSystem
 from aurora_ops.hooks.parameters import ParametersHook
 from aurora_ops.operators.base import RefreshOperator, Result
 
@@ -16,18 +18,27 @@ class PublishFilesOperator(RefreshOperator[ParametersHook]):
     """Write the id of a file system and the directory in it where applications look: both parameters, or neither.
 
     Parameter Store has no transaction: when the second write fails, the first is taken back. What is right already is not
-    written (``ssm:PutParameter``).
+    written (``ssm:PutParameter``). The file system is not temporary any more: it loses its expiry, and a tag says which one it
+    replaces, so that a try that was killed after it had written still tells.
 
     :param file_system_id: file system (templated).
     :param subpath: directory in it, beginning with a slash (templated).
     :param id_parameter: parameter for the id (templated).
     :param subpath_parameter: parameter for the directory (templated).
-    :return: ``{"file_system_id", "subpath", "previous": {"file_system_id", "subpath"}}``.
+    :return: ``{"file_system_id", "subpath", "replaces", "previous": {"file_system_id", "subpath"}}``; ``replaces`` is the id of the
+        file system that was published before, ``None`` where there was none.
     :raises ConfigError: both go by the same name.
     """
 
     hook_class = ParametersHook
-    permissions: ClassVar[tuple[str, ...]] = ("ssm:GetParameter", "ssm:PutParameter", "ssm:DeleteParameter")
+    permissions: ClassVar[tuple[str, ...]] = (
+        "elasticfilesystem:DescribeFileSystems",
+        "elasticfilesystem:TagResource",
+        "elasticfilesystem:UntagResource",
+        "ssm:GetParameter",
+        "ssm:PutParameter",
+        "ssm:DeleteParameter",
+    )
     template_fields: Sequence[str] = (
         *RefreshOperator.template_fields,
         "file_system_id",
@@ -52,8 +63,11 @@ class PublishFilesOperator(RefreshOperator[ParametersHook]):
             raise ConfigError(
                 "subpath_parameter", self.subpath_parameter, "it must differ from the parameter of the id"
             )
+        efs = EfsHook(self.aws_conn_id, self.region_name)
+        system = efs.require_file_system(self.file_system_id)
         wanted = {self.subpath_parameter: self.subpath, self.id_parameter: self.file_system_id}
         former = {name: hook.find(name) for name in wanted}
+        replaces = self._replaces(efs, system, former[self.id_parameter])
         written: list[str] = []
         try:
             for name, value in wanted.items():
@@ -64,11 +78,22 @@ class PublishFilesOperator(RefreshOperator[ParametersHook]):
             for name in written:
                 self._restore(hook, name, former[name])
             raise
+        if EXPIRES_TAG in system.tags:
+            efs.remove_tags(self.file_system_id, [EXPIRES_TAG])
         return {
             "file_system_id": self.file_system_id,
             "subpath": self.subpath,
+            "replaces": replaces,
             "previous": {"file_system_id": former[self.id_parameter], "subpath": former[self.subpath_parameter]},
         }
+
+    def _replaces(self, efs: EfsHook, system: FileSystem, published: str | None) -> str | None:
+        """Say which file system it replaces, and note it before it does."""
+        if published in (None, self.file_system_id):
+            return system.tags.get(REPLACES_TAG)
+        if system.tags.get(REPLACES_TAG) != published:
+            efs.set_tags(self.file_system_id, {REPLACES_TAG: str(published)})
+        return published
 
     @staticmethod
     def _restore(hook: ParametersHook, name: str, value: str | None) -> None:

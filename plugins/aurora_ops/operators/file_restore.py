@@ -167,6 +167,7 @@ class RestoreFileSystemOperator(RefreshOperator[BackupHook]):
     :param kms_key_id: key that encrypts the new file system (templated).
     :param items: paths to restore; ``None`` is everything (templated).
     :param run_key: the run that makes it (templated).
+    :param expires_h: hours after which it may be removed unless it is published; ``None``: never unasked (templated).
     :param within_s: seconds that the restore may take.
     :return: ``{"file_system_id", "arn", "restore_job_id"}``.
     :raises StateError: the restore has failed, been aborted, or its job is not to be found.
@@ -193,6 +194,7 @@ class RestoreFileSystemOperator(RefreshOperator[BackupHook]):
         "kms_key_id",
         "items",
         "run_key",
+        "expires_h",
     )
 
     def __init__(
@@ -207,6 +209,7 @@ class RestoreFileSystemOperator(RefreshOperator[BackupHook]):
         kms_key_id: str,
         items: Sequence[str] | None = None,
         run_key: str | None = None,
+        expires_h: float | None = None,
         within_s: int = 12 * 3600,
         **kwargs: Any,
     ) -> None:
@@ -220,12 +223,14 @@ class RestoreFileSystemOperator(RefreshOperator[BackupHook]):
         self.kms_key_id = kms_key_id
         self.items = items
         self.run_key = run_key
+        self.expires_h = expires_h
         self.within_s = within_s
 
     def take_pass(self, context: Context) -> Result:
         """Look by token; start the restore, wait, mark the file system."""
         hook, files = self.hook, EfsHook(self.aws_conn_id, self.region_name)
-        tags = {"Name": self.name, **REFRESH_TAGS, **ownership.temporary(self.run_key, None, datetime.now(UTC))}
+        marks = ownership.temporary(self.run_key, self.expires_h, datetime.now(UTC))
+        tags = {"Name": self.name, **REFRESH_TAGS, **marks}
         require_changeable("the new file system", tags, self.allowed_names)
         system = files.find_file_system_by_token(self.created_as)
         job = self._job(system)
@@ -259,7 +264,7 @@ class RestoreFileSystemOperator(RefreshOperator[BackupHook]):
             return self.wait_until(available(system.file_system_id, self.within_s), context, files)
         if system.tags.get("Name") not in (None, "", self.name):
             raise SafetyError(f"{system.file_system_id} has the name {system.name!r}; it is not what this run restores")
-        if any(system.tags.get(key) != value for key, value in tags.items()):
+        if any(system.tags.get(key) != value for key, value in tags.items() if key != ownership.EXPIRES_TAG):
             files.set_tags(system.file_system_id, tags)
         return {"file_system_id": system.file_system_id, "arn": system.arn, "restore_job_id": job.job_id}
 

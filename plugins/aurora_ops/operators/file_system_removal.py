@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from aurora_ops.core.errors import SafetyError
+from aurora_ops.core import kubernetes as k8s
+from aurora_ops.core import ownership
+from aurora_ops.core.errors import SafetyError, StateError
 from aurora_ops.core.files import require_changeable
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.efs import EfsHook, FileSystem
+from aurora_ops.hooks.kubernetes import KubernetesHook
+from aurora_ops.hooks.parameters import ParametersHook
 from aurora_ops.operators.base import Result
-from aurora_ops.operators.file_systems import FileSystemOperator, available
+from aurora_ops.operators.file_systems import REFRESH_TAGS, FileSystemOperator, available
 
 
 class DeleteFileSystemOperator(FileSystemOperator):
@@ -85,3 +91,92 @@ class DeleteFileSystemOperator(FileSystemOperator):
         return Wait(
             waiter=name, args={"FileSystemId": self.file_system_id}, show=show, within_s=self.within_s, every_s=10
         )
+
+
+class DiscardFileSystemOperator(DeleteFileSystemOperator):
+    """Delete the file system that this run has made, unless it has been published.
+
+    It is found by its creation token, so also where the restore that makes it was cut short. AWS Backup makes it without tags; what
+    lets it be deleted is then set here, since nobody else knows the token.
+
+    :param created_as: creation token, from ``core.naming``; ``None`` is nothing to do (templated).
+    :param name: tag ``Name`` that it has, or would have been given.
+    :param run_key: the run that makes it (templated).
+    :param id_parameter: SSM parameter that says which file system is published.
+    :return: ``{"file_system_id", "status": "absent" or "kept"}``.
+    :raises SafetyError: it is another run's, or not on the allow-list.
+    """
+
+    permissions: ClassVar[tuple[str, ...]] = (
+        *DeleteFileSystemOperator.permissions,
+        "elasticfilesystem:TagResource",
+        "ssm:GetParameter",
+    )
+    template_fields: Sequence[str] = (*DeleteFileSystemOperator.template_fields, "created_as", "run_key")
+
+    def __init__(self, *, created_as: str | None, name: str, run_key: str, id_parameter: str, **kwargs: Any) -> None:
+        super().__init__(**{"file_system_id": "", **kwargs})
+        self.created_as = created_as
+        self.name = name
+        self.run_key = run_key
+        self.id_parameter = id_parameter
+
+    def take_pass(self, context: Context) -> Result:
+        """Find it; leave it if it is published; else take one step towards its end."""
+        hook: EfsHook = self.hook
+        found = hook.find_file_system_by_token(self.created_as) if self.created_as else None
+        if found is None:
+            return {"file_system_id": None, "status": "absent"}
+        self.file_system_id = found.file_system_id
+        if ParametersHook(self.aws_conn_id, self.region_name).find(self.id_parameter) == found.file_system_id:
+            return {"file_system_id": found.file_system_id, "status": "kept"}
+        if found.tags.get(ownership.RUN_TAG, self.run_key) != self.run_key:
+            raise SafetyError(f"{found.file_system_id} was made by {found.tags[ownership.RUN_TAG]}; it stays")
+        if not found.tags.keys() & REFRESH_TAGS.keys() and found.status != "deleting":
+            marks = ownership.temporary(self.run_key, None, datetime.now(UTC))
+            hook.set_tags(found.file_system_id, {"Name": self.name, **REFRESH_TAGS, **marks})
+        return super().take_pass(context)
+
+
+class RetireFileSystemOperator(DeleteFileSystemOperator):
+    """Delete the file system that was published before, or keep it, by policy. Nothing may show it any more.
+
+    :param policy: ``keep`` or ``delete``.
+    :param id_parameter: SSM parameter that says which file system is published: that one is never deleted.
+    :param eks_cluster: EKS cluster whose volumes must show it no more; ``None``: there is none.
+    :return: ``{"file_system_id", "status": "absent" or "kept"}``.
+    :raises SafetyError: it is not tagged ``refresh=true``, not on the allow-list, or published.
+    :raises StateError: a volume of the EKS cluster still shows it.
+    """
+
+    permissions: ClassVar[tuple[str, ...]] = (
+        *DeleteFileSystemOperator.permissions,
+        "eks:DescribeCluster",
+        "ssm:GetParameter",
+    )
+
+    def __init__(self, *, policy: str, id_parameter: str, eks_cluster: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.policy = policy
+        self.id_parameter = id_parameter
+        self.eks_cluster = eks_cluster
+
+    def take_pass(self, context: Context) -> Result:
+        """Look who shows it, then take one step towards its end."""
+        name = self.file_system_id
+        if self.policy == "keep" or not name:
+            return {"file_system_id": name, "status": "kept" if name else "absent"}
+        if ParametersHook(self.aws_conn_id, self.region_name).find(self.id_parameter) == name:
+            raise SafetyError(f"{name} is what {self.id_parameter} names; it stays")
+        if users := self._volumes(name):
+            raise StateError(
+                f"{name} stays: volumes {users} of EKS cluster {self.eks_cluster} show it; point their claims elsewhere with "
+                f"eks_manage_storage, then delete it with efs_delete_filesystem"
+            )
+        return super().take_pass(context)
+
+    def _volumes(self, name: str) -> list[str]:
+        if self.eks_cluster is None:
+            return []
+        volumes = KubernetesHook(self.aws_conn_id, self.region_name).api(self.eks_cluster).list(k8s.VOLUMES)
+        return sorted(volume["metadata"]["name"] for volume in volumes if k8s.file_system_of(volume) == name)

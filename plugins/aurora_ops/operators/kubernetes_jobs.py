@@ -71,7 +71,7 @@ class CreateJobSecretOperator(KubernetesOperator):
     a job and no command line. It is read from Secrets Manager here and goes nowhere else. A secret that an earlier try of the run
     left is made anew: the password may have changed.
 
-    :param name: name of the secret (templated).
+    :param name: name of the secret; ``None`` is nothing to do (templated).
     :param db_cluster_id: Aurora cluster (templated).
     :param secret_id: secret of Secrets Manager to log in with; ``None``: the cluster's managed master secret (templated).
     :param writes: the job writes; the cluster must be tagged ``refresh=true``.
@@ -100,7 +100,7 @@ class CreateJobSecretOperator(KubernetesOperator):
     def __init__(
         self,
         *,
-        name: str,
+        name: str | None,
         db_cluster_id: str,
         run_key: str,
         secret_id: str | None = None,
@@ -118,6 +118,8 @@ class CreateJobSecretOperator(KubernetesOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Remove a former one, read the login, make the secret."""
+        if self.name is None:
+            return {"secret_name": None}
         cluster = RdsHook(self.aws_conn_id, self.region_name).require_cluster(self.db_cluster_id)
         if self.writes:
             require_refreshable(self.db_cluster_id, cluster.tags)
@@ -170,7 +172,7 @@ class RunJobOperator(KubernetesOperator):
     gives it one try (``backoffLimit`` 0), a deadline, and removes it a day after its end. A pod that cannot start as it is
     (image, secret) fails the task at once instead of at the deadline.
 
-    :param name: name of the job, at most 63 characters (templated).
+    :param name: name of the job, at most 63 characters; ``None`` is nothing to do (templated).
     :param image: image with a version or digest (templated).
     :param command: command and its arguments; no secrets (templated).
     :param run_key: the run, as ``refresh_plan.run_key`` writes it (templated).
@@ -213,7 +215,7 @@ class RunJobOperator(KubernetesOperator):
     def __init__(
         self,
         *,
-        name: str,
+        name: str | None,
         image: str,
         command: list[str],
         run_key: str,
@@ -249,6 +251,8 @@ class RunJobOperator(KubernetesOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Look; adopt, replace or make the job, and wait for its end."""
+        if self.name is None:
+            return {"job": None, "pods": [], "log_lines": 0}
         this_try = int(getattr(context.get("ti"), "try_number", 1) or 1)
         found = self.api.find(k8s.JOBS, self.name, self.namespace)
         if found is None:
@@ -280,11 +284,11 @@ class RunJobOperator(KubernetesOperator):
     def _wait(self, context: Context) -> Result:
         # Nodes may have to come first, so the wait is a little longer than the job may run.
         within_s = int(self.deadline_s) + _GRACE_S
-        return self.wait_for_object("job_ended", within_s, context, namespace=self.namespace, name=self.name)
+        return self.wait_for_object("job_ended", within_s, context, namespace=self.namespace, name=str(self.name))
 
     def _manifest(self, this_try: int) -> Object:
         return k8s.job(
-            name=self.name,
+            name=str(self.name),
             image=self.image,
             command=list(self.command),
             run_key=self.run_key,
@@ -303,7 +307,7 @@ class RunJobOperator(KubernetesOperator):
         )
 
     def _pods(self) -> list[Object]:
-        return self.api.list(k8s.PODS, self.namespace, {"job-name": self.name})
+        return self.api.list(k8s.PODS, self.namespace, {"job-name": str(self.name)})
 
     def _tell_log(self, pods: list[Object]) -> int:
         """Write the pods' logs into this task's, their last lines; how many."""

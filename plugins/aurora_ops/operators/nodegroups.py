@@ -115,7 +115,7 @@ class ScaleNodegroupOperator(NodegroupOperator):
     :param nodegroup: its name; ``None``: the one that fits (templated).
     :param node_selector: labels that the jobs' pods ask for (templated).
     :param tolerations: taints that they bear (templated).
-    :param count: nodes it shall have (templated).
+    :param count: nodes it shall have; ``None`` is nothing to do (templated).
     :param shrink: fewer nodes than there are is meant; otherwise more than enough is enough (templated).
     :param run_key: the run, as ``refresh_plan.run_key`` writes it (templated).
     :return: ``{"nodegroup", "nodes", "former": {"minSize", "maxSize", "desiredSize"}, "changed"}``.
@@ -148,7 +148,7 @@ class ScaleNodegroupOperator(NodegroupOperator):
         nodegroup: str | None = None,
         node_selector: Mapping[str, str] | None = None,
         tolerations: list[dict[str, str]] | None = None,
-        count: int = 1,
+        count: int | None = 1,
         shrink: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -162,11 +162,13 @@ class ScaleNodegroupOperator(NodegroupOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Look; remember, change, wait for EKS, wait for the nodes."""
+        if self.count is None:
+            return {"nodegroup": None, "nodes": 0, "former": None, "changed": False}
         found = self.require_nodegroup(self.nodegroup or self._fitting())
-        self._check_bounds(found)
+        wanted, now = int(self.count), found.sizes["desiredSize"]
+        self._check_bounds(found, wanted)
         if found.status != "ACTIVE":
             return self.wait_for_change(found.name, context)
-        wanted, now = int(self.count), found.sizes["desiredSize"]
         former = parse_former(found.tags.get(FORMER_TAG))
         if now < wanted or (self.shrink and now > wanted):
             self._remember(found)
@@ -210,11 +212,11 @@ class ScaleNodegroupOperator(NodegroupOperator):
             f"{self.allowed_nodegroups}; the cluster has {seen}; name one, or correct eks.node_selector and eks.tolerations",
         )
 
-    def _check_bounds(self, found: Nodegroup) -> None:
+    def _check_bounds(self, found: Nodegroup, wanted: int) -> None:
         low, high = found.sizes["minSize"], found.sizes["maxSize"]
-        if int(self.count) > high or (self.shrink and int(self.count) < low):
+        if wanted > high or (self.shrink and wanted < low):
             raise StateError(
-                f"count: {self.count} nodes are outside the bounds of node group {found.name}, {low} to {high}; "
+                f"count: {wanted} nodes are outside the bounds of node group {found.name}, {low} to {high}; "
                 f"change its bounds where it is defined, or ask for another count"
             )
 

@@ -52,6 +52,8 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
         "secretsmanager:DescribeSecret",
         "secretsmanager:GetSecretValue",
         "s3:ListBucket",
+        "backup:DescribeBackupVault",
+        "eks:DescribeCluster",
     )
     permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "source": (
@@ -60,6 +62,8 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
             "rds:DescribeDBClusterSnapshotAttributes",
             "kms:DescribeKey",
             "secretsmanager:GetSecretValue",
+            "elasticfilesystem:DescribeFileSystems",
+            "backup:ListRecoveryPointsByBackupVault",
         ),
         "orchestrator": ("dynamodb:DescribeTable", "dynamodb:Query", "sns:GetTopicAttributes", "s3:ListBucket"),
     }

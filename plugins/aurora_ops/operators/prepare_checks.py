@@ -24,6 +24,7 @@ from aurora_ops.hooks.table_facts import read_table_facts
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import Result
 from aurora_ops.operators.masking import missing_columns
+from aurora_ops.operators.prepare_files import check_along, file_guards, keep_guards, plan_along
 from aurora_ops.operators.sql import master_login
 
 _SERVING = ("available", "backing-up")
@@ -43,9 +44,7 @@ def guards(settings: Environment) -> list[PermanentError]:
         problems.append(
             ConfigError("target.role_arn", target.role_arn, f"it must be a role of account {target.account_id}")
         )
-    if settings.database.keep_tables and not settings.database.keep_bucket:
-        problems.append(ConfigError("database.keep_bucket", None, "name a bucket for the tables that are kept"))
-    return problems
+    return [*problems, *keep_guards(settings), *file_guards(settings)]
 
 
 class RefreshCheck:
@@ -81,6 +80,7 @@ class RefreshCheck:
         columns = self._attempt(self._columns) or []
         self._attempt(lambda: self._tables(live))
         self._attempt(lambda: self._source_schema(origin, live, columns))
+        point = check_along(self.settings, self._attempt)
         report(self.problems)
         instances = self.settings.target.instances
         tags = {
@@ -91,6 +91,7 @@ class RefreshCheck:
         return {
             **names,
             **network,
+            **plan_along(self.settings, moment, point),
             "run_key": run_key,
             "target_key": refresh_plan.target_key(self.settings.target.account_id, self.settings.target.cluster),
             "source_cluster": self.settings.source.cluster,
@@ -265,7 +266,7 @@ class RefreshCheck:
                 self.problems.append(
                     ConfigError("database.users.secret", user.secret, "create this secret in the target's account")
                 )
-        if self.settings.database.keep_bucket:
+        if self.settings.database.keep_bucket and self.settings.keeping_eks is None:
             self._attempt(
                 lambda: BucketsHook(wanted.aws_conn_id, wanted.region).require_bucket(
                     str(self.settings.database.keep_bucket)

@@ -31,7 +31,7 @@ class VerifyDatabaseOperator(SqlOperator):
     login, with what it must not be able to do. At the end the scratch schema is dropped.
 
     :param folders: folders of validation queries; the name of each is its schema.
-    :param kept_rows: table to rows of the tables that were kept (templated).
+    :param kept_rows: table to rows of the tables that were kept, ``None`` where what loaded it has compared them (templated).
     :param users: ``core.settings.User`` as dictionaries.
     :param versions: secret id to the version to log in with; ``None`` is what is current (templated).
     :return: ``{"checks": count, "tables": count, "rows": count}``.
@@ -45,7 +45,7 @@ class VerifyDatabaseOperator(SqlOperator):
         *,
         folders: list[str],
         users: list[dict[str, Any]],
-        kept_rows: dict[str, int] | None = None,
+        kept_rows: dict[str, int | None] | None = None,
         versions: dict[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -88,7 +88,7 @@ class VerifyDatabaseOperator(SqlOperator):
         }
         for name, count in (self.kept_rows or {}).items():
             schema, table = name.split(".")
-            baseline[schema, table] = count
+            baseline[schema, table] = counts.get((schema, table), 1) if count is None else count
         findings = []
         for schema, table in sorted(set(baseline) | set(counts)):
             expected, found = baseline.get((schema, table)), counts.get((schema, table))

@@ -23,6 +23,7 @@ from localcloud.client import admin_client, admin_operation
 from localcloud.config import CloudConfig
 from localcloud.seed.accounts import seed
 from tests.local.faults.poller import Poller, Seen
+from tests.local.include import place_include
 from tests.local.refresh.conftest import PRODUCTION, SHARED, STAGING, Estate
 
 ROWS = 400
@@ -133,6 +134,7 @@ class Lane:
             poll_s=POLL_S,
             seed_rows=ROWS,
             mariadb_prefix=base.mariadb_prefix,
+            include=place_include(home / "include", along=False),
         )
         self.cloud = CloudConfig.from_env(self.config.cloud_env())
         self.estate = Estate(SimpleNamespace(aws=self.aws, cloud=self.cloud))

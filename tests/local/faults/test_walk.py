@@ -2,7 +2,7 @@
 
 Where neither can be, ``UNUSUAL`` says why; then the run says what to do, and the next refresh puts it right.
 
-The walk is long (``make test-faults``); ``make test`` plays the cases that say most.
+The walk is long: ``make test-faults``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from tests.local.faults.conftest import Case
 from tests.local.faults.recording import Call, recorded
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.walk]
 
 DENIED = {"effect": "error", "code": "AccessDenied", "message": "denied by the walk", "status": 403}
 OLD, FINISHED = frozenset({"old"}), frozenset({"finished"})
@@ -116,13 +116,6 @@ ONCE = [
         FINISHED,
     ),
 ]
-TELLING = [
-    "every call throttled once",
-    "every changing call's answer lost once",
-    "222222222222 rds:ModifyDBCluster from #4 on: denied",
-    "222222222222 rds:CreateDBInstance: ends incompatible-network",
-    "222222222222 rds:DeleteDBClusterSnapshot from #1 on: denied",
-]
 CASES = {case.name: case for case in [*ONCE, *denied(), *throttled(), *terminal()]}
 
 
@@ -137,14 +130,6 @@ def judge(outcome, case: Case) -> None:
     assert outcome.left_after_reaper == [], story
 
 
-@pytest.mark.parametrize("case", [CASES[name] for name in TELLING], ids=lambda case: case.name)
-def test_telling_faults(walk, case) -> None:
-    judge(walk.outcome(case), case)
-
-
-@pytest.mark.walk
-@pytest.mark.parametrize(
-    "case", [case for name, case in CASES.items() if name not in TELLING], ids=lambda case: case.name
-)
+@pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
 def test_every_call(walk, case) -> None:
     judge(walk.outcome(case), case)

@@ -24,6 +24,7 @@ from localcloud.config import CloudConfig
 from localcloud.rds.endpoints import address
 from tests.local.conftest import RunningStack
 from tests.local.faults.poller import Poller, Seen
+from tests.local.include import place_include
 from tests.local.refresh.conftest import DAG_ID, STAGING, Estate
 
 # Airflow finds out that something has died within seconds, where it takes minutes by default. With less than 10 s a scheduler on a
@@ -215,8 +216,9 @@ def early(task: dict[str, Any]) -> bool:
 def killer() -> Iterator[Killer]:
     """A stack in which Airflow notices deaths soon."""
     isolate_this_process()
+    home = REPO / ".local" / "test" / f"kills-{os.getpid()}"
     config = StackConfig(
-        home=REPO / ".local" / "test" / f"kills-{os.getpid()}",
+        home=home,
         dags=REPO / "dags",
         plugins=REPO / "plugins",
         airflow_port=free_port(),
@@ -227,6 +229,7 @@ def killer() -> Iterator[Killer]:
         seed_rows=2000,
         mariadb_prefix=StackConfig.from_env().mariadb_prefix,
         airflow_options=IMPATIENT,
+        include=place_include(home / "include", along=False),
     )
     stack = Stack(config)
     stack.claim()

@@ -10,6 +10,7 @@ import pytest
 
 from devstack.errors import ApiError
 from localcloud.client import admin_operation
+from tests.local.conftest import running_stack
 from tests.local.refresh.conftest import SHARED, Estate
 
 
@@ -77,6 +78,13 @@ class Workflows:
 
     def _causes(self, run: Any) -> dict[str, str]:
         return {name: value for name, key, value in self.stack.api.all_xcoms(run) if key == "error"}
+
+
+@pytest.fixture(scope="package")
+def stack():
+    """A stack whose refresh takes files and jobs along."""
+    with running_stack(along=True) as found:
+        yield found
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ class TestSnapshot:
             {"rekey_key_arn": "arn:k"}, "copied under `arn:k` as `rekeyed-1`", "`rekeyed-1` in account 1111", id="rekey"
         ),
         pytest.param({}, "shared with account 222222222222", "the share of the snapshot", id="share"),
-        pytest.param({"keep_tables": ["s.t"]}, "put back into it as they are: `s.t`", "under `p/`", id="kept tables"),
+        pytest.param({"keep_tables": ["s.t"]}, "as they are, through S3: `s.t`", "under `p/`", id="kept tables"),
         pytest.param(
             {"old_cluster_policy": "delete"},
             "`staging-shop-old` is deleted",

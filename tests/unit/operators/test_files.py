@@ -20,7 +20,11 @@ from aurora_ops.core.errors import (
 from aurora_ops.operators.file_publish import PublishFilesOperator
 from aurora_ops.operators.file_replication import AllowReplicationOperator, ReplicateFileSystemOperator
 from aurora_ops.operators.file_restore import CopyRecoveryPointOperator, RestoreFileSystemOperator
-from aurora_ops.operators.file_system_removal import DeleteFileSystemOperator
+from aurora_ops.operators.file_system_removal import (
+    DeleteFileSystemOperator,
+    DiscardFileSystemOperator,
+    RetireFileSystemOperator,
+)
 from aurora_ops.operators.file_systems import FindFileSystemOperator
 from aurora_ops.sensors.replications import ReplicationSyncedSensor
 from botocore.client import BaseClient
@@ -130,6 +134,85 @@ class TestDelete:
         with pytest.raises(SafetyError):
             drive(self.operator)
         assert {operation for operation, _ in script.calls} == {"DescribeFileSystems"}
+
+
+def parameter(value: str) -> dict[str, Any]:
+    return {"Parameter": {"Value": value}}
+
+
+class TestDiscard:
+    def operator(self, created_as: str | None = "efs-staging-files-1") -> DiscardFileSystemOperator:
+        given: dict[str, Any] = {
+            "created_as": created_as,
+            "name": "files",
+            "run_key": "refresh/1",
+            "id_parameter": "/id",
+        }
+        return DiscardFileSystemOperator(task_id="t", allowed_names=["files"], **given, **AT)
+
+    def test_without_a_plan_there_is_nothing_to_do(self, script) -> None:
+        assert drive(lambda: self.operator(None))["status"] == "absent"
+        assert not script.calls
+
+    def test_what_is_published_stays(self, script) -> None:
+        script.say("DescribeFileSystems", systems(system()))
+        script.say("GetParameter", parameter(FS))
+        assert drive(self.operator) == {"file_system_id": FS, "status": "kept"}
+
+    def test_what_another_run_made_stays(self, script) -> None:
+        script.say("DescribeFileSystems", systems(system(tags={"refresh": "true", "aurora-ops:run": "refresh/2"})))
+        script.say("GetParameter", parameter(OTHER))
+        with pytest.raises(SafetyError, match="refresh/2"):
+            drive(self.operator)
+
+    def test_what_a_restore_left_untagged_is_marked_and_goes(self, script) -> None:
+        gone = "FileSystemNotFound"
+        marked = systems(system(tags={"Name": "files", "refresh": "true", "aurora-ops:run": "refresh/1"}))
+        script.say("DescribeFileSystems", systems(system(tags={})), marked, gone, systems())
+        script.say("GetParameter", parameter(OTHER))
+        script.say("DescribeReplicationConfigurations", "ReplicationNotFound")
+        script.say("DescribeAccessPoints", {"AccessPoints": []})
+        script.say("DescribeMountTargets", {"MountTargets": []})
+        script.say("TagResource", {})
+        script.say("DeleteFileSystem", {})
+        assert drive(self.operator)["status"] == "absent"
+        assert script.called("DeleteFileSystem") == [{"FileSystemId": FS}]
+        [tagged] = script.called("TagResource")
+        assert {"Key": "aurora-ops:run", "Value": "refresh/1"} in tagged["Tags"]
+
+
+class TestRetire:
+    def operator(self, policy: str = "delete", **changes: Any) -> RetireFileSystemOperator:
+        given: dict[str, Any] = {"file_system_id": FS, "eks_cluster": None, "id_parameter": "/id", **changes}
+        return RetireFileSystemOperator(task_id="t", policy=policy, allowed_names=["files"], **given, **AT)
+
+    @pytest.mark.parametrize(
+        ("policy", "file_system_id", "status"),
+        [("keep", FS, "kept"), ("delete", None, "absent"), ("keep", None, "absent")],
+    )
+    def test_nothing_to_do(self, script, policy, file_system_id, status) -> None:
+        assert drive(lambda: self.operator(policy, file_system_id=file_system_id))["status"] == status
+        assert not script.calls
+
+    def test_what_is_published_is_never_deleted(self, script) -> None:
+        script.say("GetParameter", parameter(FS))
+        with pytest.raises(SafetyError, match="/id names"):
+            drive(self.operator)
+
+    def test_what_a_volume_shows_stays(self, script, monkeypatch) -> None:
+        script.say("GetParameter", parameter(OTHER))
+
+        class Api:
+            def list(self, _kind: Any) -> list[Any]:
+                shows = [("a", FS), ("b", f"{FS}:/x"), ("c", OTHER)]
+                return [
+                    {"metadata": {"name": name}, "spec": {"csi": {"driver": "efs.csi.aws.com", "volumeHandle": handle}}}
+                    for name, handle in shows
+                ] + [{"metadata": {"name": "d"}, "spec": {"csi": {"driver": "ebs.csi.aws.com", "volumeHandle": FS}}}]
+
+        monkeypatch.setattr("aurora_ops.hooks.kubernetes.KubernetesHook.api", lambda _hook, _name: Api())
+        with pytest.raises(StateError, match=r"volumes \['a', 'b'\] of EKS cluster apps"):
+            drive(lambda: self.operator(eks_cluster="apps"))
 
 
 class TestCopy:
@@ -307,6 +390,8 @@ class TestPublish:
 
     @pytest.mark.parametrize("former", ["/former", None])
     def test_both_or_neither(self, script, former) -> None:
+        script.say("DescribeFileSystems", systems(system()))
+        script.say("TagResource", {})
         before = {"Parameter": {"Value": former}} if former else "ParameterNotFound"
         script.say("GetParameter", before, "ParameterNotFound")
         script.say("PutParameter", {}, "AccessDeniedException", {})
@@ -320,9 +405,27 @@ class TestPublish:
             assert last == ("DeleteParameter", {"Name": "/path"})
 
     def test_what_is_right_is_not_written(self, script) -> None:
+        script.say("DescribeFileSystems", systems(system()))
         script.say("GetParameter", {"Parameter": {"Value": "/a"}}, {"Parameter": {"Value": FS}})
         assert drive(self.operator)["previous"] == {"file_system_id": FS, "subpath": "/a"}
         assert not script.called("PutParameter")
+        assert not script.called("TagResource")
+
+    def test_what_it_replaces_is_noted_before_it_does(self, script) -> None:
+        script.say("DescribeFileSystems", systems(system(tags={"aurora-ops:expires": "2026-01-01T00:00:00+00:00"})))
+        script.say("GetParameter", {"Parameter": {"Value": "/old"}}, {"Parameter": {"Value": OTHER}})
+        for action in ("TagResource", "PutParameter", "UntagResource"):
+            script.say(action, {}, {})
+        assert drive(self.operator)["replaces"] == OTHER
+        made = [(name, given) for name, given in script.calls if name not in ("DescribeFileSystems", "GetParameter")]
+        assert [name for name, _ in made] == ["TagResource", "PutParameter", "PutParameter", "UntagResource"]
+        assert made[0][1]["Tags"] == [{"Key": "aurora-ops:replaces", "Value": OTHER}]
+        assert made[-1][1]["TagKeys"] == ["aurora-ops:expires"]
+
+    def test_a_try_that_was_killed_after_it_had_written_still_tells(self, script) -> None:
+        script.say("DescribeFileSystems", systems(system(tags={"aurora-ops:replaces": OTHER})))
+        script.say("GetParameter", {"Parameter": {"Value": "/a"}}, {"Parameter": {"Value": FS}})
+        assert drive(self.operator)["replaces"] == OTHER
 
     def test_one_parameter_cannot_hold_both(self, script) -> None:
         with pytest.raises(ConfigError, match="subpath_parameter"):

@@ -486,6 +486,12 @@ class TestVerify:
         counted.answer(r"SELECT \* FROM .*row_counts", (("shop", "customers", 999),))
         self.run(folder, kept_rows={"shop.customers": 3})
 
+    def test_kept_tables_that_a_job_has_compared_must_only_be_there(self, counted, folder) -> None:
+        counted.answer(r"SELECT \* FROM .*row_counts", (("shop", "customers", 999),))
+        self.run(folder, kept_rows={"shop.customers": None})
+        with pytest.raises(VerificationError, match="expected 1, found None"):
+            self.run(folder, kept_rows={"shop.customers": None, "shop.flags": None})
+
     def test_user_that_cannot_log_in(self, counted, folder) -> None:
         counted.passwords["app"] = set()
         with pytest.raises(VerificationError, match="login app: refused"):

@@ -10,7 +10,7 @@ from pydantic import Field
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
 from aurora_ops.core.requests.base import Place, Request
-from aurora_ops.core.settings import Environment, FileSystemRef
+from aurora_ops.core.settings import Environment, Files, FileSystemRef
 
 FileSystemId = Annotated[str, Field(pattern=r"^fs-([0-9a-f]{8}|[0-9a-f]{17})$")]
 NAME = "Value of the tag Name; one of safety.allowed_file_systems. Empty: files.name of the environment."
@@ -47,21 +47,28 @@ class OfFiles(Request):
 
         :raises ConfigError: the environment has no files.
         """
-        files, target = settings.files, settings.target
-        if files is None:
+        if settings.files is None:
             raise ConfigError("environment", self.environment, "it has no section files")
         given = {key: value for key, value in self.model_dump(mode="json").items() if value is not None}
-        return {
-            **files.model_dump(mode="json", exclude={"vault", "backup_role_arn", "source_backup_role_arn"}),
-            "vault": files.vault,
-            "role_arn": files.backup_role_arn,
-            "source_role_arn": files.source_backup_role_arn,
-            "kms_key_id": files.kms_key_id or target.kms_key_id,
-            "subnet_group": target.subnet_group,
-            "allowed_names": settings.safety.allowed_file_systems,
-            "max_age_h": files.recovery_point_max_age_h,
-            **given,
-        }
+        return {**place_of(settings, settings.files), **given}
+
+
+def place_of(settings: Environment, files: Files) -> dict[str, Any]:
+    """Give where files are and what is made of them, as task groups take it."""
+    target = settings.target
+    return {
+        **files.model_dump(mode="json", exclude={"backup_role_arn", "source_backup_role_arn"}),
+        "environment": settings.environment,
+        "source_account_id": settings.source.account_id,
+        "target_account_id": target.account_id,
+        "target_region": target.region,
+        "role_arn": files.backup_role_arn,
+        "source_role_arn": files.source_backup_role_arn,
+        "kms_key_id": files.kms_key_id or target.kms_key_id,
+        "subnet_group": target.subnet_group,
+        "allowed_names": settings.safety.allowed_file_systems,
+        "max_age_h": files.recovery_point_max_age_h,
+    }
 
 
 def _named(field: str, name: str | None, settings: Environment) -> list[PermanentError]:

@@ -177,10 +177,9 @@ class RunMysqldumpOnEks(JobOfCluster):
     dump: DumpName = "kept"
 
     def inputs_on(self, settings: Environment, eks: Eks, moment: datetime, /) -> dict[str, Any]:
-        """Give job and command."""
+        """Give the job, and where its dump is."""
         return {
             "job": naming.job("mysqldump", settings.environment, moment),
-            "command": job_commands.dump(self.tables),
             "mounts": dump_mount(eks, self.dump),
         }
 
@@ -199,10 +198,9 @@ class RunMysqlimportOnEks(JobOfCluster):
         return {"cluster": self.cluster}
 
     def inputs_on(self, settings: Environment, eks: Eks, moment: datetime, /) -> dict[str, Any]:
-        """Give job and command."""
+        """Give the job, and where its dump is."""
         return {
             "job": naming.job("mysqlimport", settings.environment, moment),
-            "command": job_commands.load(self.databases),
             "mounts": dump_mount(eks, self.dump),
         }
 

@@ -11,20 +11,19 @@ from aurora_ops.operators.credentials import RotateMasterSecretOperator
 from aurora_ops.operators.mask_tables import MaskDatabaseOperator
 from aurora_ops.operators.masking import FingerprintColumnsOperator, ProveMaskOperator
 from aurora_ops.operators.scan import ScanColumnsOperator
-from aurora_ops.operators.tables import DumpTablesOperator, LoadTablesOperator
 from aurora_ops.operators.users import SetUsersOperator
 from aurora_ops.operators.verify import VerifyDatabaseOperator
+from aurora_ops.task_groups.db.keep_tables import Kept, keep_tables
 from aurora_ops.task_groups.typed import Outputs, group
 
 
 class Masked(NamedTuple):
     """Tasks of the group that others refer to."""
 
-    dump: DumpTablesOperator
     fingerprint: FingerprintColumnsOperator
     scan: ScanColumnsOperator
     users: SetUsersOperator
-    load: LoadTablesOperator
+    kept: Kept
     verified: VerifyDatabaseOperator
     results: dict[str, Any]
 
@@ -49,14 +48,7 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
     masking: dict[str, Any] = {**sql, "cluster_id": plan["temporary_cluster"], "run_key": plan["run_key"]}
     users = [user.model_dump() for user in database.users]
 
-    dump = DumpTablesOperator(
-        task_id="dump_kept_tables",
-        cluster_id=plan["target_cluster"],
-        tables=plan["keep_tables"],
-        bucket=database.keep_bucket,
-        prefix=plan["keep_prefix"],
-        **sql,
-    )
+    kept = keep_tables(settings, plan)
     rules = folders(sql_folder, "masking", settings)
     fingerprint = FingerprintColumnsOperator(
         task_id="fingerprint_columns",
@@ -104,23 +96,17 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         serving_host=plan["serving_host"],
         **sql,
     )
-    load = LoadTablesOperator(
-        task_id="load_kept_tables",
-        cluster_id=plan["temporary_cluster"],
-        objects=Outputs(dump)["objects"],
-        bucket=database.keep_bucket,
-        **sql,
-    )
     verify = VerifyDatabaseOperator(
         task_id="verify_database",
         cluster_id=plan["temporary_cluster"],
         folders=folders(sql_folder, "validation", settings),
         users=users,
-        kept_rows=Outputs(dump)["rows"],
+        kept_rows=kept.rows,
         versions=Outputs(set_users)["versions"],
         **sql,
     )
-    fingerprint >> mask >> prove >> scan >> rotate >> set_users >> load >> verify
+    fingerprint >> mask >> prove >> scan >> rotate >> set_users >> kept.load
+    kept.loaded >> verify
     scan >> coverage >> verify
     results = {"proved": Outputs(prove).all, "scanned": Outputs(scan).all, "verified": Outputs(verify).all}
-    return Masked(dump, fingerprint, scan, set_users, load, verify, results)
+    return Masked(fingerprint, scan, set_users, kept, verify, results)

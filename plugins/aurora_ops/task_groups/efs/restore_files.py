@@ -29,7 +29,7 @@ def restore_files(source: dict[str, Any], target: dict[str, Any], files: dict[st
     :param source: connection and region of the account that has the backup.
     :param target: connection and region of the account that restores.
     :param files: ``source_file_system``, ``source_vault``, ``max_age_h``, ``source_role_arn``, ``vault``, ``target_account_id``,
-        ``target_region``, ``created_as``, ``name``, ``role_arn``, ``kms_key_id``, ``items``, ``run_key``, and what
+        ``target_region``, ``created_as``, ``name``, ``role_arn``, ``kms_key_id``, ``items``, ``run_key``, ``expires_h``, and what
         :func:`~aurora_ops.task_groups.efs.create_filesystem.mounted` takes.
     """
     choose = ChooseRecoveryPointOperator(
@@ -60,6 +60,7 @@ def restore_files(source: dict[str, Any], target: dict[str, Any], files: dict[st
         kms_key_id=files["kms_key_id"],
         items=files["items"],
         run_key=files["run_key"],
+        expires_h=files["expires_h"],
         **target,
     )
     mounts = mounted(target, Outputs(restore)["file_system_id"], files)

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from airflow.sdk import BaseOperator
 
 from aurora_ops.operators.kubernetes_jobs import CreateJobSecretOperator, DeleteJobSecretOperator, RunJobOperator
 from aurora_ops.operators.nodegroups import RestoreNodegroupSizeOperator, ScaleNodegroupOperator
-from aurora_ops.task_groups.typed import group
+from aurora_ops.task_groups.typed import Plan, group
 
 
-class Values(Protocol):
-    """Values that will be there when the tasks run: ``core.requests.eks.place_of``, job, command, mounts, run_key."""
+class JobTasks(NamedTuple):
+    """Tasks of the group that others refer to.
 
-    def __getitem__(self, key: str) -> Any:
-        """Value of a key."""
+    :param last: what is cleared up, whatever has happened.
+    """
+
+    first: ScaleNodegroupOperator
+    run: RunJobOperator
+    last: list[BaseOperator]
 
 
 @group("eks")
 def run_job(
-    values: Values, db_cluster_id: Any, at: dict[str, Any], *, writes: bool, secret_id: Any = None
-) -> RunJobOperator:
+    make: Callable[..., RunJobOperator],
+    values: Plan,
+    db_cluster_id: Any,
+    at: dict[str, Any],
+    *,
+    writes: bool,
+    secret_id: Any = None,
+    keeps_nodes: bool = False,
+) -> JobTasks:
     """Run a job that logs in to a database.
 
     The node group gets nodes if it has too few, the login goes into a Kubernetes secret, the job runs with its log in the task's.
     Whatever happens, the secret goes and the node group has its former size again.
 
-    :param values: what to run, and where.
+    :param make: makes the job's operator: a :class:`RunJobOperator` with what it runs.
+    :param values: where and as what it runs: ``core.requests.eks.place_of``, ``job``, ``mounts``, ``run_key``.
     :param db_cluster_id: Aurora cluster whose login the job is given.
     :param at: connection and region of the target's account.
     :param writes: the job changes the database, which must be tagged ``refresh=true``.
+    :param keeps_nodes: leave the nodes to another job of the run, which gives the node group its size back.
     :param secret_id: secret of Secrets Manager to log in with; none: the cluster's master secret.
     """
     inside: dict[str, Any] = {"cluster_name": values["eks_cluster"], "namespace": values["namespace"], **at}
@@ -50,11 +66,10 @@ def run_job(
         run_key=values["run_key"],
         **inside,
     )
-    run = RunJobOperator(
+    run = make(
         task_id="run_job",
         name=values["job"],
         image=values["image"],
-        command=values["command"],
         run_key=values["run_key"],
         environment=values["environment_of_job"],
         secret_name=values["job"],
@@ -68,6 +83,10 @@ def run_job(
         **inside,
     )
     delete_secret = DeleteJobSecretOperator(task_id="delete_secret", name=values["job"], **inside)
-    restore = RestoreNodegroupSizeOperator(task_id="restore_nodegroup_size", **scaling)
-    scale >> create_secret >> run >> [delete_secret.as_teardown(), restore.as_teardown()]
-    return run
+    last: list[BaseOperator] = [delete_secret]
+    if not keeps_nodes:
+        last.append(RestoreNodegroupSizeOperator(task_id="restore_nodegroup_size", **scaling))
+    for task in last:
+        task.as_teardown()
+    scale >> create_secret >> run >> last
+    return JobTasks(scale, run, last)

@@ -14,6 +14,7 @@ from aurora_ops.operators.record import RecordRunOperator
 from aurora_ops.operators.runs import ReleaseLockOperator
 from aurora_ops.operators.snapshots import DeleteSnapshotOperator, RevokeShareOperator
 from aurora_ops.operators.tables import DeleteObjectsOperator
+from aurora_ops.task_groups.refresh.files import Files, PublishedFiles, publish_files, remove_files
 from aurora_ops.task_groups.typed import Outputs, group
 
 PLAN_TASK = "prepare.check"
@@ -23,15 +24,29 @@ PUBLISHED_TASK = "publish.publish_cluster"
 COMPENSATION = ("switch.undo_rename", "switch.undo_secrets")
 
 
+class Published(NamedTuple):
+    """Tasks that publish.
+
+    :param first: those that begin.
+    :param last: those that end.
+    """
+
+    cluster: PublishClusterOperator
+    files: PublishedFiles
+    first: list[BaseOperator]
+    last: list[BaseOperator]
+
+
 @group("publish")
-def publish(settings: Environment, plan: Outputs, snapshot_id: Any) -> PublishClusterOperator:
-    """Publish where the refreshed database is.
+def publish(settings: Environment, plan: Outputs, snapshot_id: Any, restored_files: Files) -> Published:
+    """Publish where the refreshed database is, and its files.
 
     :param settings: settings of the environment.
     :param plan: what was decided before.
     :param snapshot_id: source snapshot of its data.
+    :param restored_files: tasks that have restored and proven the files.
     """
-    return PublishClusterOperator(
+    cluster = PublishClusterOperator(
         task_id="publish_cluster",
         cluster_id=plan["target_cluster"],
         parameter=settings.target.endpoint_parameter,
@@ -40,6 +55,8 @@ def publish(settings: Environment, plan: Outputs, snapshot_id: Any) -> PublishCl
         aws_conn_id=settings.target.aws_conn_id,
         region_name=settings.target.region,
     )
+    files = publish_files(settings, restored_files)
+    return Published(cluster, files, [cluster, *files.first], [cluster, *files.last])
 
 
 class CleanUp(NamedTuple):
@@ -48,20 +65,24 @@ class CleanUp(NamedTuple):
     retire_old: RetireClusterOperator
     revoke: RevokeShareOperator
     delete_copy: DeleteSnapshotOperator
-    delete_kept: DeleteObjectsOperator
+    delete_kept: list[DeleteObjectsOperator]
     delete_temporary: DeleteClusterOperator
     remember: RememberColumnsOperator
+    files: list[BaseOperator]
     all: list[BaseOperator]
 
 
 @group("clean_up")
-def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any, covered: Any) -> CleanUp:
+def clean_up(
+    settings: Environment, plan: Outputs, shared_snapshot_id: Any, covered: Any, replaced_files: Any
+) -> CleanUp:
     """Remove what the refresh needed. Teardown tasks: they run whatever happened, and cannot fail a refresh that succeeded.
 
     :param settings: settings of the environment.
     :param plan: what was decided before.
     :param shared_snapshot_id: snapshot of the source that was shared.
     :param covered: coverage, as the scan left it.
+    :param replaced_files: id of the file system that was published before.
     """
     source, target = settings.source, settings.target
     at_source: dict[str, Any] = {"aws_conn_id": source.aws_conn_id, "region_name": source.region}
@@ -90,9 +111,13 @@ def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any, cove
     delete_copy = DeleteSnapshotOperator(
         task_id="delete_copied_snapshot", snapshot_id=plan["copy_snapshot_id"], **at_target
     )
-    delete_kept = DeleteObjectsOperator(
-        task_id="delete_kept_tables", bucket=settings.database.keep_bucket, prefix=plan["keep_prefix"], **at_target
-    )
+    # dumps of jobs stay: the next ones replace them, and they are the target's own
+    delete_kept = []
+    if settings.keeping_eks is None:
+        bucket, prefix = settings.database.keep_bucket, plan["keep_prefix"]
+        delete_kept.append(
+            DeleteObjectsOperator(task_id="delete_kept_tables", bucket=bucket, prefix=prefix, **at_target)
+        )
     delete_temporary = DeleteClusterOperator(
         task_id="delete_temporary_cluster",
         cluster_id=None if settings.safety.keep_failed_cluster else plan["temporary_cluster"],
@@ -108,6 +133,7 @@ def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any, cove
         aws_conn_id=settings.orchestrator.aws_conn_id,
         region_name=settings.orchestrator.region,
     )
+    removed_files = remove_files(settings, plan, replaced_files)
     revoke >> [delete_rekeyed, delete_fresh]
     tasks: list[BaseOperator] = [
         retire,
@@ -115,13 +141,14 @@ def clean_up(settings: Environment, plan: Outputs, shared_snapshot_id: Any, cove
         delete_rekeyed,
         delete_fresh,
         delete_copy,
-        delete_kept,
+        *delete_kept,
         delete_temporary,
         remember,
+        *removed_files,
     ]
     for task in tasks:
         task.as_teardown()
-    return CleanUp(retire, revoke, delete_copy, delete_kept, delete_temporary, remember, tasks)
+    return CleanUp(retire, revoke, delete_copy, delete_kept, delete_temporary, remember, removed_files, tasks)
 
 
 @group("record")
