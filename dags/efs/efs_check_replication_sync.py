@@ -21,11 +21,6 @@ from aurora_ops.dagkit.paths import include
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.replicate_files import check_sync
 
-FILES = (
-    "source_file_system", "since", "flag_proof", "environment", "run_key", "expires_h", "source_function_role_arn",
-    "function_role_arn",
-)  # fmt: skip
-
 
 @workflow(__doc__)
 def efs_check_replication_sync(job: Job) -> None:
@@ -33,7 +28,7 @@ def efs_check_replication_sync(job: Job) -> None:
     check_sync(
         job.at("source"),
         job.at("target"),
-        {key: job[key] for key in FILES},
+        job,
         waits=False,
         code_folder=str(include() / "functions" / "efs_probe"),
     )

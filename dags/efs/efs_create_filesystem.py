@@ -19,13 +19,8 @@ from __future__ import annotations
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.create_filesystem import create_filesystem
 
-FILES = (
-    "created_as", "name", "allowed_names", "kms_key_id", "performance_mode", "throughput_mode", "transition_to_ia", "run_key",
-    "subnet_ids", "subnet_group", "security_groups", "access_points",
-)  # fmt: skip
-
 
 @workflow(__doc__)
 def efs_create_filesystem(job: Job) -> None:
     """Place its tasks."""
-    create_filesystem(job.at("target"), {key: job[key] for key in FILES})
+    create_filesystem(job.at("target"), job)

@@ -20,15 +20,10 @@ from aurora_ops.dagkit.paths import include
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.publish_subpath import prove_files, publish_subpath
 
-FILES = ("file_system_id", "environment", "function_role_arn", "run_key", "expires_h")
-PARAMETERS = ("id_parameter", "subpath_parameter")
-
 
 @workflow(__doc__)
 def efs_get_subpath_and_store_in_ssm(job: Job) -> None:
     """Place its tasks."""
     target = job.at("target")
-    proven = prove_files(
-        target, {key: job[key] for key in FILES}, code_folder=str(include() / "functions" / "efs_probe")
-    )
-    proven.verify >> publish_subpath(target, {key: job[key] for key in PARAMETERS}, proven.find)
+    proven = prove_files(target, job, code_folder=str(include() / "functions" / "efs_probe"))
+    proven.verify >> publish_subpath(target, job, proven.find)

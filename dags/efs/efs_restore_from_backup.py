@@ -19,14 +19,8 @@ from __future__ import annotations
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.restore_files import restore_files
 
-FILES = (
-    "source_file_system", "source_vault", "max_age_h", "source_role_arn", "vault", "target_account_id", "target_region",
-    "created_as", "name", "allowed_names", "role_arn", "kms_key_id", "items", "run_key",
-    "subnet_ids", "subnet_group", "security_groups", "access_points",
-)  # fmt: skip
-
 
 @workflow(__doc__)
 def efs_restore_from_backup(job: Job) -> None:
     """Place its tasks."""
-    restore_files(job.at("source"), job.at("target"), {"expires_h": None, **{key: job[key] for key in FILES}})
+    restore_files(job.at("source"), job.at("target"), job)

@@ -19,13 +19,8 @@ from __future__ import annotations
 from aurora_ops.dagkit.workflows import Job, workflow
 from aurora_ops.task_groups.efs.replicate_files import replicate_files
 
-FILES = (
-    "source_file_system", "destination_file_system_id", "allowed_names", "source_account_id", "target_account_id",
-    "replication_role_arn",
-)  # fmt: skip
-
 
 @workflow(__doc__)
 def efs_setup_cross_account_replication(job: Job) -> None:
     """Place its tasks."""
-    replicate_files(job.at("source"), job.at("target"), {key: job[key] for key in FILES})
+    replicate_files(job.at("source"), job.at("target"), job)

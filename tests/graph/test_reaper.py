@@ -14,10 +14,11 @@ from devstack.settings import REPO
 from tests.graph.conftest import mutating, read_dags
 
 STAGING = {
-    f"aws_destination_eu_west_1.reap_{kind}" for kind in ("clusters", "snapshots", "kept_tables", "secret_versions")
+    f"aws_destination_eu_west_1.reap_{kind}"
+    for kind in ("clusters", "snapshots", "kept_tables", "secret_versions", "file_systems")
 }
 STOP_AGAIN = "aws_destination_eu_west_1.stop_again"  # RDS starts what is stopped after seven days
-SOURCE = {f"aws_source_eu_west_1.reap_{kind}" for kind in ("clusters", "snapshots", "grants")}
+SOURCE = {f"aws_source_eu_west_1.reap_{kind}" for kind in ("clusters", "snapshots", "grants", "cluster_shares")}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,18 @@ from aurora_ops.core import refresh_plan
 from aurora_ops.core.ownership import parse_expiry
 from aurora_ops.core.settings import Environment
 
-Kind = Literal["cluster", "instance", "snapshot", "share", "grant", "kept tables", "secret version", "lock"]
+Kind = Literal[
+    "cluster",
+    "instance",
+    "snapshot",
+    "share",
+    "grant",
+    "kept tables",
+    "secret version",
+    "lock",
+    "file system",
+    "cluster share",
+]
 Action = Literal["remove", "keep", "report"]
 _MOST_LINES, _LONGEST_LINE = 30, 300
 

@@ -24,6 +24,11 @@ class RamHook(AwsHook):
         found = self.pages("get_resource_shares", "resourceShares", resourceOwner=owner, name=name)
         return next((share for share in found if share["status"] not in _GONE), None)
 
+    def list_shares(self) -> list[dict[str, Any]]:
+        """List the shares of the account itself that are not deleted, all pages; raw."""
+        found = self.pages("get_resource_shares", "resourceShares", resourceOwner="SELF")
+        return [share for share in found if share["status"] not in _GONE]
+
     def create_share(self, name: str, resource_arn: str, account_id: str, tags: dict[str, str]) -> str:
         """Share a resource with an account, which must accept unless the organization shares by itself; the share's ARN.
 

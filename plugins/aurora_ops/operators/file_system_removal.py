@@ -60,37 +60,56 @@ class DeleteFileSystemOperator(FileSystemOperator):
 
     def step(self, found: FileSystem, context: Context) -> Result:
         """Remove what stands in the way, then the file system."""
-        hook: EfsHook = self.hook
-        name = found.file_system_id
-        replication = hook.find_replication(name)
-        if replication is not None:
-            if replication.source_id == name:
-                raise SafetyError(
-                    f"{name} is replicated to {replication.destination_id}; end that replication first, if {name} may go: "
-                    f"aws efs delete-replication-configuration --source-file-system-id {name}"
-                )
-            if replication.status != "DELETING":
-                hook.delete_replication(replication.source_id)
-            return self.wait_until(self._wait_for("replication_gone", "Replications[].Destinations[].Status"), context)
-        for point in hook.list_access_points(name):
-            if point.status != "deleting":
-                hook.delete_access_point(point.access_point_id)
-        targets = hook.list_mount_targets(name)
-        for target in targets:
-            if target.status != "deleting":
-                hook.delete_mount_target(target.mount_target_id)
-        if targets:
-            return self.wait_until(self._wait_for("mount_targets_gone", "MountTargets[].LifeCycleState"), context)
-        hook.delete_file_system(name)
-        return self.wait_until(self._gone(), context)
+        return self.wait_until(delete_step(self.hook, found, self.within_s), context)
 
     def _gone(self) -> Wait:
-        return self._wait_for("file_system_gone", "FileSystems[].LifeCycleState")
+        return _until("file_system_gone", "FileSystems[].LifeCycleState", self.file_system_id, self.within_s)
 
-    def _wait_for(self, name: str, show: str) -> Wait:
-        return Wait(
-            waiter=name, args={"FileSystemId": self.file_system_id}, show=show, within_s=self.within_s, every_s=10
-        )
+
+def delete_step(hook: EfsHook, found: FileSystem, within_s: int) -> Wait:
+    """Take one step towards the end of a file system: its replication, what belongs to it, itself; what to wait for then.
+
+    :param found: the file system, as it has just been looked up.
+    :param within_s: seconds that the step may take.
+    :raises SafetyError: it is the source of a replication.
+    """
+    name = found.file_system_id
+    gone = _until("file_system_gone", "FileSystems[].LifeCycleState", name, within_s)
+    if found.status == "deleting":
+        return gone
+    replication = hook.find_replication(name)
+    if replication is not None:
+        if replication.source_id == name:
+            raise SafetyError(
+                f"{name} is replicated to {replication.destination_id}; end that replication first, if {name} may go: "
+                f"aws efs delete-replication-configuration --source-file-system-id {name}"
+            )
+        if replication.status != "DELETING":
+            hook.delete_replication(replication.source_id)
+        return _until("replication_gone", "Replications[].Destinations[].Status", name, within_s)
+    for point in hook.list_access_points(name):
+        if point.status != "deleting":
+            hook.delete_access_point(point.access_point_id)
+    targets = hook.list_mount_targets(name)
+    for target in targets:
+        if target.status != "deleting":
+            hook.delete_mount_target(target.mount_target_id)
+    if targets:
+        return _until("mount_targets_gone", "MountTargets[].LifeCycleState", name, within_s)
+    hook.delete_file_system(name)
+    return gone
+
+
+def _until(waiter: str, show: str, file_system_id: str, within_s: int) -> Wait:
+    return Wait(waiter=waiter, args={"FileSystemId": file_system_id}, show=show, within_s=within_s, every_s=10)
+
+
+def volumes_of(aws_conn_id: str, region: str | None, eks_cluster: str | None, file_system_id: str) -> list[str]:
+    """Name the volumes of an EKS cluster that show a file system; none where there is no cluster."""
+    if eks_cluster is None:
+        return []
+    volumes = KubernetesHook(aws_conn_id, region).api(eks_cluster).list(k8s.VOLUMES)
+    return sorted(volume["metadata"]["name"] for volume in volumes if k8s.file_system_of(volume) == file_system_id)
 
 
 class DiscardFileSystemOperator(DeleteFileSystemOperator):
@@ -168,15 +187,9 @@ class RetireFileSystemOperator(DeleteFileSystemOperator):
             return {"file_system_id": name, "status": "kept" if name else "absent"}
         if ParametersHook(self.aws_conn_id, self.region_name).find(self.id_parameter) == name:
             raise SafetyError(f"{name} is what {self.id_parameter} names; it stays")
-        if users := self._volumes(name):
+        if users := volumes_of(self.aws_conn_id, self.region_name, self.eks_cluster, name):
             raise StateError(
                 f"{name} stays: volumes {users} of EKS cluster {self.eks_cluster} show it; point their claims elsewhere with "
                 f"eks_manage_storage, then delete it with efs_delete_filesystem"
             )
         return super().take_pass(context)
-
-    def _volumes(self, name: str) -> list[str]:
-        if self.eks_cluster is None:
-            return []
-        volumes = KubernetesHook(self.aws_conn_id, self.region_name).api(self.eks_cluster).list(k8s.VOLUMES)
-        return sorted(volume["metadata"]["name"] for volume in volumes if k8s.file_system_of(volume) == name)

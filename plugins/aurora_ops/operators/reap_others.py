@@ -10,6 +10,7 @@ from aurora_ops.core import naming, ownership, reaping
 from aurora_ops.core.reaping import Leftover
 from aurora_ops.hooks.buckets import BucketsHook
 from aurora_ops.hooks.kms import KmsHook
+from aurora_ops.hooks.ram import RamHook
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.secrets import SecretsHook
@@ -91,6 +92,47 @@ class ReapGrantsOperator(ReapOperator[KmsHook]):
                     )
                 )
         return found
+
+
+class ReapClusterSharesOperator(ReapOperator[RamHook]):
+    """End shares by which runs let an account clone a cluster and which they did not end; what has been cloned stays.
+
+    :return: ``{"mode", "counts", "removed", "failed", "expired", "to_look_at"}``.
+    :raises StateError: something could not be removed; each is named.
+    """
+
+    hook_class = RamHook
+    permissions: ClassVar[tuple[str, ...]] = ("ram:GetResourceShares", "ram:DeleteResourceShare")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    def find(self) -> list[Leftover]:
+        """Read all shares, and keep those that say a run of ours made them."""
+        return [item for share in self.hook.list_shares() if (item := self._item(share))]
+
+    def look_again(self, item: Leftover) -> Leftover | None:
+        """Look it up by name; another share of that name is not it."""
+        share = self.hook.find_share(item.name)
+        fresh = self._item(share) if share else None
+        return fresh if fresh and fresh.subject == item.subject else None
+
+    def remove(self, item: Leftover) -> None:
+        """End it."""
+        self.hook.delete_share(item.subject)
+
+    def _item(self, share: dict[str, Any]) -> Leftover | None:
+        tags = {tag["key"]: tag["value"] for tag in share.get("tags") or []}
+        if not ownership.is_ours(tags):
+            return None
+        return Leftover(
+            "cluster share",
+            share["name"],
+            tags.get(ownership.RUN_TAG, ""),
+            tags.get(ownership.EXPIRES_TAG, ""),
+            share.get("creationTime"),
+            subject=share["resourceShareArn"],
+        )
 
 
 class ReapKeptTablesOperator(ReapOperator[BucketsHook]):

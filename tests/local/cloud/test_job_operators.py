@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 
 import pymysql
 import pytest
@@ -150,7 +151,7 @@ def test_tables_are_dumped_and_loaded_again_with_triggers(apps, database, claim,
     assert result["log_lines"] > 1
     assert any(line.startswith("dumped shop") for line in told)
     folder = claim / "aurora-ops" / "dumps" / "kept" / "current"
-    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "shop.sql.gz"]
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "shop.sql.gz", "shop.tables"]
     assert b"CREATE TABLE `odd$name`" in gzip.decompress((folder / "shop.sql.gz").read_bytes())
 
     with database.cursor() as sql:
@@ -181,6 +182,22 @@ def test_a_broken_dump_is_not_loaded(apps, database, claim, told) -> None:
     assert rows(database, "odd$name") == before
     file.write_bytes(whole)
     drop_secret("load-2")
+
+
+def test_rows_that_read_otherwise_than_they_were_dumped_fail_the_job(apps, database, claim, told) -> None:
+    folder = claim / "aurora-ops" / "dumps" / "kept" / "current"
+    files = [folder / name for name in ("shop.tables", "SHA256SUMS")]
+    whole = [file.read_text() for file in files]
+    files[0].write_text("other\n")  # so that not all rows of the dump are read again
+    was, now = (hashlib.sha256(text.encode()).hexdigest() for text in (whole[0], "other\n"))
+    files[1].write_text(whole[1].replace(was, now))
+    secret("load-3", writes=True)
+    with pytest.raises(StateError, match=r"job load-3 in staging failed: .*exit code 4"):
+        run("load-3", job_commands.load(["shop"]), secret_name="load-3", mounts=MOUNTS)
+    assert "rows of shop are not those that were dumped" in told
+    drop_secret("load-3")
+    for file, text in zip(files, whole, strict=True):
+        file.write_text(text)
 
 
 def test_a_failed_dump_leaves_the_former_one(apps, database, claim) -> None:

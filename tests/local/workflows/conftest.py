@@ -50,6 +50,19 @@ class Workflows:
         assert self.mutations(began) == []
         return said
 
+    def refuses(self, dag_id: str, wrong: Sequence[tuple[dict[str, Any], str | list[str]]]) -> None:
+        """See that a workflow refuses each of these, all at once, in words that name what is wrong."""
+        self.refuses_each([(dag_id, conf, words) for conf, words in wrong])
+
+    def refuses_each(self, wrong: Sequence[tuple[str, dict[str, Any], str | list[str]]]) -> None:
+        """See that each of these workflows refuses what it is given, all at once, in words that name what is wrong."""
+        said = self.all_refused([(dag_id, conf) for dag_id, conf, _ in wrong])
+        unsaid = [
+            (dag_id, conf, [word for word in ([words] if isinstance(words, str) else words) if word not in text], text)
+            for (dag_id, conf, words), text in zip(wrong, said, strict=True)
+        ]
+        assert [case for case in unsaid if case[2]] == []
+
     def _begin(self, dag_id: str, conf: dict[str, Any]) -> Any:
         try:
             return self.stack.trigger(dag_id, {"environment": "staging", **conf})
@@ -82,8 +95,8 @@ class Workflows:
 
 @pytest.fixture(scope="package")
 def stack():
-    """A stack whose refresh takes files and jobs along."""
-    with running_stack(along=True) as found:
+    """A stack of its own, which ends with the last of these tests: what is idle costs the others time."""
+    with running_stack(along=False) as found:
         yield found
 
 

@@ -144,9 +144,8 @@ def test_destructive_scripts_run_if_they_are_confirmed(workflows, folder):
 FROM_S3 = {"cluster": LIVE, "database": "shop", "prefix": "x/"}
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
+def test_from_s3_refused(workflows):
+    wrong = [
         ({"cluster": None}, "cluster"),
         ({"cluster": "prod-shop"}, "safety.allowed_clusters allows"),
         ({"database": "mysql"}, "not one of the server's own"),
@@ -155,11 +154,12 @@ FROM_S3 = {"cluster": LIVE, "database": "shop", "prefix": "x/"}
         ({"mode": "some"}, "mode"),
         ({"allow_destructive": True}, "type the cluster's name"),
         ({"bucket": "elsewhere"}, "known run parameters are"),
-    ],
-)
-def test_from_s3_refused(workflows, changes, said):
-    conf = {name: value for name, value in {**FROM_S3, **changes}.items() if value is not None}
-    assert said in workflows.refused(S3, **conf)
+    ]
+    given = [
+        ({name: value for name, value in {**FROM_S3, **changes}.items() if value is not None}, said)
+        for changes, said in wrong
+    ]
+    workflows.refuses(S3, given)
 
 
 @pytest.mark.parametrize(
@@ -229,9 +229,8 @@ def test_typed_sql_runs_through_a_function(workflows, folder, function):
     assert names(workflows) == ["through", "more"], "once: what was refused is not tried again"
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
+def test_typed_sql_refused(workflows):
+    wrong = [
         ({"sql": ""}, "sql"),
         ({"sql": "-- nothing"}, "it has no statement"),
         ({"sql": "DROP TABLE orders"}, "allow_destructive"),
@@ -239,7 +238,5 @@ def test_typed_sql_runs_through_a_function(workflows, folder, function):
         ({"sql": "DELIMITER"}, "DELIMITER"),
         ({"sql": "SELECT 1", "cluster": "prod-shop"}, "safety.allowed_clusters allows"),
         ({"sql": "DROP TABLE orders", "allow_destructive": True, "confirm": "yes"}, "type the cluster's name"),
-    ],
-)
-def test_typed_sql_refused(workflows, changes, said):
-    assert said in workflows.refused(TYPED, **{"cluster": LIVE, "database": "shop", **changes})
+    ]
+    workflows.refuses(TYPED, [({"cluster": LIVE, "database": "shop", **changes}, said) for changes, said in wrong])

@@ -88,6 +88,16 @@ def parse(request: type[RequestT], conf: Mapping[str, Any]) -> RequestT:
     return parsed
 
 
+def confirmed(confirm: str | None, wanted: str, what: str) -> list[PermanentError]:
+    """Refuse what was not typed twice.
+
+    :param confirm: what was typed into the field of that name.
+    :param wanted: what should have been.
+    :param what: whose name it is, such as ``the cluster's name``.
+    """
+    return [] if confirm == wanted else [ConfigError("confirm", confirm, f"type {what}, {wanted!r}")]
+
+
 def guards(request: Request, settings: Environment) -> list[PermanentError]:
     """Say why a request must not be carried out in an environment, as far as that is known without AWS."""
     found: list[PermanentError] = []

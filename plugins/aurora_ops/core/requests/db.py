@@ -9,7 +9,7 @@ from pydantic import Field
 
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import Place, Request
+from aurora_ops.core.requests.base import Place, Request, confirmed
 from aurora_ops.core.requests.db_restore import RestoreCluster as RestoreCluster
 from aurora_ops.core.requests.db_sql import RunSqlFromS3 as RunSqlFromS3
 from aurora_ops.core.requests.db_sql import RunSqlLambda as RunSqlLambda
@@ -46,10 +46,6 @@ class OfPresentCluster(OfCluster):
     def required_clusters(self) -> dict[str, str]:
         """Name the cluster."""
         return {"cluster": self.cluster}
-
-
-def _confirmed(cluster: str, confirm: str) -> list[PermanentError]:
-    return [] if confirm == cluster else [ConfigError("confirm", confirm, f"type the cluster's name, {cluster!r}")]
 
 
 class ConfigureS3Integration(OfPresentCluster):
@@ -131,7 +127,7 @@ class DeleteCluster(OfCluster):
 
     def problems(self, _settings: Environment, /) -> list[PermanentError]:
         """Refuse unless the name has been typed twice."""
-        return _confirmed(self.cluster, self.confirm)
+        return confirmed(self.confirm, self.cluster, "the cluster's name")
 
     def inputs(self, settings: Environment, moment: datetime, /) -> dict[str, Any]:
         """Name the final snapshot."""
@@ -276,4 +272,4 @@ class StopCluster(OfPresentCluster):
 
     def problems(self, _settings: Environment, /) -> list[PermanentError]:
         """Refuse unless the name has been typed twice."""
-        return _confirmed(self.cluster, self.confirm)
+        return confirmed(self.confirm, self.cluster, "the cluster's name")

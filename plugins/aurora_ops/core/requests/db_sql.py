@@ -9,7 +9,7 @@ from pydantic import Field
 
 from aurora_ops.core import sql_guard, sql_script
 from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError
-from aurora_ops.core.requests.base import Request
+from aurora_ops.core.requests.base import Request, confirmed
 from aurora_ops.core.settings import Environment, Identifier
 
 _SERVERS_OWN = ("mysql", "sys", "information_schema", "performance_schema")
@@ -45,8 +45,8 @@ class RunsSql(Request):
         found: list[PermanentError] = []
         if self.database.lower() in _SERVERS_OWN:
             found.append(ConfigError("database", self.database, "name a schema of yours, not one of the server's own"))
-        if self.allow_destructive and self.confirm != self.cluster:
-            found.append(ConfigError("confirm", self.confirm, f"type the cluster's name, {self.cluster!r}"))
+        if self.allow_destructive:
+            found += confirmed(self.confirm, self.cluster, "the cluster's name")
         return found
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import Place, Request
+from aurora_ops.core.requests.base import Place, Request, confirmed
 from aurora_ops.core.settings import Environment, Files, FileSystemRef
 
 FileSystemId = Annotated[str, Field(pattern=r"^fs-([0-9a-f]{8}|[0-9a-f]{17})$")]
@@ -123,9 +123,7 @@ class DeleteFilesystem(OfFiles):
 
     def problems_of_files(self, _settings: Environment, /) -> list[PermanentError]:
         """Refuse an id that was not typed twice."""
-        if self.confirm == self.file_system_id:
-            return []
-        return [ConfigError("confirm", self.confirm, f"type the file system's id, {self.file_system_id!r}")]
+        return confirmed(self.confirm, self.file_system_id, "the file system's id")
 
 
 class RestoreFromBackup(OfFiles):
@@ -178,9 +176,7 @@ class SetupCrossAccountReplication(OfFiles):
 
     def problems_of_files(self, settings: Environment, /) -> list[PermanentError]:
         """Refuse an id that was not typed twice, and an environment without a role for EFS."""
-        found: list[PermanentError] = []
-        if self.confirm != self.destination_file_system_id:
-            found.append(ConfigError("confirm", self.confirm, f"type the id, {self.destination_file_system_id!r}"))
+        found = confirmed(self.confirm, self.destination_file_system_id, "the id")
         if settings.files is not None and settings.files.replication_role_arn is None:
             found.append(
                 ConfigError("files.replication_role_arn", None, "the environment must name the role that EFS assumes")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from aurora_ops.core import job_commands, naming
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import Request
+from aurora_ops.core.requests.base import Request, confirmed
 from aurora_ops.core.settings import Eks, Environment, Identifier, KubernetesName
 from aurora_ops.core.tables import TABLE_PATTERN
 
@@ -120,8 +120,8 @@ class ManageStorage(OnEks):
             found.append(ConfigError("path", self.path, "write a path without '..'"))
         if self.action == "create" and self.file_system_id is None:
             found.append(ConfigError("file_system_id", None, "name the file system that the claim shall show"))
-        if self.action == "delete" and self.confirm != self.claim:
-            found.append(ConfigError("confirm", self.confirm, f"type the claim's name, {self.claim!r}"))
+        if self.action == "delete":
+            found += confirmed(self.confirm, self.claim, "the claim's name")
         return found
 
 

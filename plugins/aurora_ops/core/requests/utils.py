@@ -11,7 +11,7 @@ from pydantic import Field
 from aurora_ops.core import naming, reaping
 from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError
 from aurora_ops.core.ownership import is_guarded
-from aurora_ops.core.requests.base import Place, Request, live_name
+from aurora_ops.core.requests.base import Place, Request, confirmed, live_name
 from aurora_ops.core.requests.eks import RunArchiveJob as RunArchiveJob
 from aurora_ops.core.settings import RUN_PARAMS, AccountId, Environment, Identifier, InstanceClass
 from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
@@ -71,8 +71,8 @@ class CleanupAndStop(Request):
         if self.cluster not in allowed:
             found.append(ConfigError("cluster", self.cluster, f"live clusters are {allowed}"))
         deletes = self._policy(settings) == "delete" or self.delete_restored
-        if (deletes or self.stop_live) and self.confirm != self.cluster:
-            found.append(ConfigError("confirm", self.confirm, f"type the cluster's name, {self.cluster!r}"))
+        if deletes or self.stop_live:
+            found += confirmed(self.confirm, self.cluster, "the cluster's name")
         if self.keep_stopped_days is not None and not self.stop_live:
             found.append(ConfigError("keep_stopped_days", self.keep_stopped_days, "only with stop_live"))
         return found

@@ -9,7 +9,7 @@ from aurora_ops.operators.file_systems import (
     EnsureAccessPointsOperator,
     EnsureMountTargetsOperator,
 )
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, Plan, group
 
 
 class Mounted(NamedTuple):
@@ -19,7 +19,7 @@ class Mounted(NamedTuple):
     last: EnsureAccessPointsOperator
 
 
-def mounted(at: dict[str, Any], file_system_id: Any, files: dict[str, Any]) -> Mounted:
+def mounted(at: dict[str, Any], file_system_id: Any, files: Plan) -> Mounted:
     """Give a file system its mount targets, then its access points.
 
     :param at: connection and region of its account.
@@ -40,7 +40,7 @@ def mounted(at: dict[str, Any], file_system_id: Any, files: dict[str, Any]) -> M
 
 
 @group("filesystem")
-def create_filesystem(at: dict[str, Any], files: dict[str, Any]) -> EnsureAccessPointsOperator:
+def create_filesystem(at: dict[str, Any], files: Plan) -> EnsureAccessPointsOperator:
     """Create a file system, encrypted, with mount targets in the zone of each subnet and its access points, all ready.
 
     :param at: connection and region of its account.

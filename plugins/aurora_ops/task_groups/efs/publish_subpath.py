@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from aurora_ops.operators.file_probe import FindRestoreDirectoryOperator, RemoveProbesOperator, VerifyFilesOperator
 from aurora_ops.operators.file_publish import PublishFilesOperator
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, Plan, group
 
 
 class Proven(NamedTuple):
@@ -18,7 +18,7 @@ class Proven(NamedTuple):
 
 
 @group("proof")
-def prove_files(target: dict[str, Any], files: dict[str, Any], *, code_folder: str) -> Proven:
+def prove_files(target: dict[str, Any], files: Plan, *, code_folder: str) -> Proven:
     """Find the newest directory that AWS Backup has restored into, and see that there are files in it.
 
     :param target: connection and region of the file system's account.
@@ -44,9 +44,7 @@ def prove_files(target: dict[str, Any], files: dict[str, Any], *, code_folder: s
     return Proven(find, verify, remove)
 
 
-def publish_subpath(
-    target: dict[str, Any], files: dict[str, Any], found: FindRestoreDirectoryOperator
-) -> PublishFilesOperator:
+def publish_subpath(target: dict[str, Any], files: Plan, found: FindRestoreDirectoryOperator) -> PublishFilesOperator:
     """Write the directory that was found, and the file system's id, where applications look.
 
     :param target: connection and region of the file system's account.

@@ -17,13 +17,11 @@ from aurora_ops.operators.file_replication import (
 )
 from aurora_ops.operators.file_systems import FindFileSystemOperator
 from aurora_ops.sensors.replications import ReplicationSyncedSensor
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, Plan, group
 
 
 @group("replication")
-def replicate_files(
-    source: dict[str, Any], target: dict[str, Any], files: dict[str, Any]
-) -> ReplicateFileSystemOperator:
+def replicate_files(source: dict[str, Any], target: dict[str, Any], files: Plan) -> ReplicateFileSystemOperator:
     """Replicate a file system into an existing one of the target's account: allowed on both sides, started, enabled.
 
     :param source: connection and region of the account that has the files.
@@ -59,7 +57,7 @@ def replicate_files(
 
 @group("sync")
 def check_sync(
-    source: dict[str, Any], target: dict[str, Any], files: dict[str, Any], *, waits: bool, code_folder: str
+    source: dict[str, Any], target: dict[str, Any], files: Plan, *, waits: bool, code_folder: str
 ) -> ReplicationSyncedSensor:
     """See that a replication has brought over everything up to a moment; where asked for, prove it by a file of our own.
 

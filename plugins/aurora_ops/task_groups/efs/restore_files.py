@@ -11,7 +11,7 @@ from aurora_ops.operators.file_restore import (
 )
 from aurora_ops.operators.file_systems import EnsureAccessPointsOperator
 from aurora_ops.task_groups.efs.create_filesystem import mounted
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, Plan, group
 
 
 class Restored(NamedTuple):
@@ -23,14 +23,17 @@ class Restored(NamedTuple):
 
 
 @group("restore")
-def restore_files(source: dict[str, Any], target: dict[str, Any], files: dict[str, Any]) -> Restored:
+def restore_files(
+    source: dict[str, Any], target: dict[str, Any], files: Plan, *, expires_h: float | None = None
+) -> Restored:
     """Choose the newest completed recovery point, copy it into the target's account, restore it, and mount what was restored.
 
     :param source: connection and region of the account that has the backup.
     :param target: connection and region of the account that restores.
     :param files: ``source_file_system``, ``source_vault``, ``max_age_h``, ``source_role_arn``, ``vault``, ``target_account_id``,
-        ``target_region``, ``created_as``, ``name``, ``role_arn``, ``kms_key_id``, ``items``, ``run_key``, ``expires_h``, and what
+        ``target_region``, ``created_as``, ``name``, ``role_arn``, ``kms_key_id``, ``items``, ``run_key``, and what
         :func:`~aurora_ops.task_groups.efs.create_filesystem.mounted` takes.
+    :param expires_h: hours after which what was restored may be removed unless it is published; ``None``: never unasked.
     """
     choose = ChooseRecoveryPointOperator(
         task_id="choose_recovery_point",
@@ -60,7 +63,7 @@ def restore_files(source: dict[str, Any], target: dict[str, Any], files: dict[st
         kms_key_id=files["kms_key_id"],
         items=files["items"],
         run_key=files["run_key"],
-        expires_h=files["expires_h"],
+        expires_h=expires_h,
         **target,
     )
     mounts = mounted(target, Outputs(restore)["file_system_id"], files)

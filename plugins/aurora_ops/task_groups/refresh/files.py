@@ -56,7 +56,7 @@ def files(settings: Environment, plan: Outputs, code_folder: str) -> Files:
     source, target = _places(settings)
     made = {"created_as": plan["files_token"], "run_key": plan["run_key"], "expires_h": settings.expires_h}
     values = {**place_of(settings, wanted), "environment": plan["environment"], "items": None, **made}
-    restored = restore_files(source, target, values)
+    restored = restore_files(source, target, values, expires_h=settings.expires_h)
     which = {**values, "file_system_id": Outputs(restored.restore)["file_system_id"]}
     proven = prove_files(target, which, code_folder=code_folder)
     restored.last >> proven.find

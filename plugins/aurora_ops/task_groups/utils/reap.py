@@ -13,7 +13,9 @@ from aurora_ops.core.reaping import Place
 from aurora_ops.core.settings import Environment, Orchestrator
 from aurora_ops.operators.cluster_power import StopAgainOperator
 from aurora_ops.operators.reap_databases import ReapClustersOperator, ReapSnapshotsOperator
+from aurora_ops.operators.reap_files import ReapFileSystemsOperator
 from aurora_ops.operators.reap_others import (
+    ReapClusterSharesOperator,
     ReapGrantsOperator,
     ReapKeptTablesOperator,
     ReapLocksOperator,
@@ -106,7 +108,7 @@ def _reap_place(place: Place, asked: dict[str, Any]) -> list[BaseOperator]:
             expires_h=place.expires_h,
             **given,
         )
-        found.append(grants)
+        found += [grants, ReapClusterSharesOperator(task_id="reap_cluster_shares", **given)]
     folders = [
         {"bucket": e.database.keep_bucket, "prefix": f"aurora-ops/{e.environment}/"}
         for e in targets
@@ -124,6 +126,8 @@ def _reap_place(place: Place, asked: dict[str, Any]) -> list[BaseOperator]:
             region_name=place.region,
         )
         found.append(stop_again)
+    if with_files := [e for e in targets if e.files]:
+        found.append(_reap_files(place, with_files, given))
     secret_ids = sorted({user.secret for e in targets for user in e.database.users})
     if secret_ids:
         versions = ReapSecretVersionsOperator(
@@ -131,6 +135,18 @@ def _reap_place(place: Place, asked: dict[str, Any]) -> list[BaseOperator]:
         )
         found.append(versions)
     return found
+
+
+def _reap_files(place: Place, environments: Sequence[Environment], given: dict[str, Any]) -> ReapFileSystemsOperator:
+    """Make the task on file systems of environments that have some."""
+    return ReapFileSystemsOperator(
+        task_id="reap_file_systems",
+        allowed_names=sorted({name for e in environments for name in e.safety.allowed_file_systems}),
+        id_parameters=sorted({e.files.id_parameter for e in environments if e.files}),
+        eks_clusters=sorted({e.eks.cluster for e in environments if e.eks}),
+        protected=place.protected,
+        **given,
+    )
 
 
 def _reap_locks(task_id: str, environments: Sequence[Environment], asked: dict[str, Any]) -> ReapLocksOperator:
