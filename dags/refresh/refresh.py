@@ -78,7 +78,8 @@ def refresh(environment: Configured) -> None:
             plan,
             Outputs(source.shareable)["snapshot_id"],
             Outputs(masked.scan)["coverage"],
-            published.files.replaces,
+            replaced_files=published.files.replaces,
+            serving=Outputs(switched.verified)["resource_id"],
         )
         recorded, _ = record(settings, plan)
 

@@ -113,7 +113,7 @@ def volumes_of(aws_conn_id: str, region: str | None, eks_cluster: str | None, fi
 
 
 class DiscardFileSystemOperator(DeleteFileSystemOperator):
-    """Delete the file system that this run has made, unless it has been published.
+    """Delete the file system that this run has made, unless it has been published or is still to be.
 
     It is found by its creation token, so also where the restore that makes it was cut short. AWS Backup makes it without tags; what
     lets it be deleted is then set here, since nobody else knows the token.
@@ -122,6 +122,7 @@ class DiscardFileSystemOperator(DeleteFileSystemOperator):
     :param name: tag ``Name`` that it has, or would have been given.
     :param run_key: the run that makes it (templated).
     :param id_parameter: SSM parameter that says which file system is published.
+    :param serving: set once the database that it belongs to serves: then it is kept, for publishing to be tried again (templated).
     :return: ``{"file_system_id", "status": "absent" or "kept"}``.
     :raises SafetyError: it is another run's, or not on the allow-list.
     """
@@ -131,14 +132,24 @@ class DiscardFileSystemOperator(DeleteFileSystemOperator):
         "elasticfilesystem:TagResource",
         "ssm:GetParameter",
     )
-    template_fields: Sequence[str] = (*DeleteFileSystemOperator.template_fields, "created_as", "run_key")
+    template_fields: Sequence[str] = (*DeleteFileSystemOperator.template_fields, "created_as", "run_key", "serving")
 
-    def __init__(self, *, created_as: str | None, name: str, run_key: str, id_parameter: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        created_as: str | None,
+        name: str,
+        run_key: str,
+        id_parameter: str,
+        serving: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"file_system_id": "", **kwargs})
         self.created_as = created_as
         self.name = name
         self.run_key = run_key
         self.id_parameter = id_parameter
+        self.serving = serving
 
     def take_pass(self, context: Context) -> Result:
         """Find it; leave it if it is published; else take one step towards its end."""
@@ -147,7 +158,8 @@ class DiscardFileSystemOperator(DeleteFileSystemOperator):
         if found is None:
             return {"file_system_id": None, "status": "absent"}
         self.file_system_id = found.file_system_id
-        if ParametersHook(self.aws_conn_id, self.region_name).find(self.id_parameter) == found.file_system_id:
+        published = ParametersHook(self.aws_conn_id, self.region_name).find(self.id_parameter)
+        if self.serving or published == found.file_system_id:
             return {"file_system_id": found.file_system_id, "status": "kept"}
         if found.tags.get(ownership.RUN_TAG, self.run_key) != self.run_key:
             raise SafetyError(f"{found.file_system_id} was made by {found.tags[ownership.RUN_TAG]}; it stays")

@@ -141,8 +141,9 @@ def parameter(value: str) -> dict[str, Any]:
 
 
 class TestDiscard:
-    def operator(self, created_as: str | None = "efs-staging-files-1") -> DiscardFileSystemOperator:
+    def operator(self, created_as: str | None = "efs-staging-files-1", **more: Any) -> DiscardFileSystemOperator:
         given: dict[str, Any] = {
+            **more,
             "created_as": created_as,
             "name": "files",
             "run_key": "refresh/1",
@@ -158,6 +159,11 @@ class TestDiscard:
         script.say("DescribeFileSystems", systems(system()))
         script.say("GetParameter", parameter(FS))
         assert drive(self.operator) == {"file_system_id": FS, "status": "kept"}
+
+    def test_what_can_still_be_published_stays(self, script) -> None:
+        script.say("DescribeFileSystems", systems(system()))
+        script.say("GetParameter", parameter(OTHER))
+        assert drive(lambda: self.operator(serving="cluster-NEW"))["status"] == "kept"
 
     def test_what_another_run_made_stays(self, script) -> None:
         script.say("DescribeFileSystems", systems(system(tags={"refresh": "true", "aurora-ops:run": "refresh/2"})))

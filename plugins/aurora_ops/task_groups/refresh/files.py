@@ -93,12 +93,13 @@ def publish_files(settings: Environment, restored: Files) -> PublishedFiles:
     return PublishedFiles([published], [*claims] or [published], Outputs(published)["replaces"])
 
 
-def remove_files(settings: Environment, plan: Outputs, replaced: Any) -> list[BaseOperator]:
+def remove_files(settings: Environment, plan: Outputs, replaced: Any, serving: Any) -> list[BaseOperator]:
     """Delete the file system that is not needed: what was published before, and, where it came to nothing, what was restored.
 
     :param settings: settings of the environment.
     :param plan: what was decided before.
     :param replaced: id of the file system that was published before.
+    :param serving: resource id of the refreshed cluster, once it serves.
     :return: the task for the former, then that for the latter; none where a refresh has no files.
     """
     wanted = settings.refreshed_files
@@ -123,6 +124,7 @@ def remove_files(settings: Environment, plan: Outputs, replaced: Any) -> list[Ba
             created_as=plan["files_token"],
             name=wanted.name,
             run_key=plan["run_key"],
+            serving=serving,
             **common,
         ),
     ]

@@ -74,7 +74,7 @@ class CleanUp(NamedTuple):
 
 @group("clean_up")
 def clean_up(
-    settings: Environment, plan: Outputs, shared_snapshot_id: Any, covered: Any, replaced_files: Any
+    settings: Environment, plan: Outputs, shared_snapshot_id: Any, covered: Any, *, replaced_files: Any, serving: Any
 ) -> CleanUp:
     """Remove what the refresh needed. Teardown tasks: they run whatever happened, and cannot fail a refresh that succeeded.
 
@@ -83,6 +83,7 @@ def clean_up(
     :param shared_snapshot_id: snapshot of the source that was shared.
     :param covered: coverage, as the scan left it.
     :param replaced_files: id of the file system that was published before.
+    :param serving: resource id of the refreshed cluster, once it serves.
     """
     source, target = settings.source, settings.target
     at_source: dict[str, Any] = {"aws_conn_id": source.aws_conn_id, "region_name": source.region}
@@ -133,7 +134,7 @@ def clean_up(
         aws_conn_id=settings.orchestrator.aws_conn_id,
         region_name=settings.orchestrator.region,
     )
-    removed_files = remove_files(settings, plan, replaced_files)
+    removed_files = remove_files(settings, plan, replaced_files, serving)
     revoke >> [delete_rekeyed, delete_fresh]
     tasks: list[BaseOperator] = [
         retire,
