@@ -91,7 +91,10 @@ def problems_of(exc: ValidationError) -> list[PermanentError]:
     for error in exc.errors(include_url=False):
         where = ".".join(str(part) for part in error["loc"])
         message = error["msg"].removeprefix("Value error, ")
-        if error["type"] == "missing":
+        if error["type"] == "setting":
+            told = error["ctx"]
+            found.append(ConfigError(told["field"], told["value"], told["allowed"]))
+        elif error["type"] == "missing":
             found.append(ConfigError(where, None, "it is required"))
         elif error["type"] == "extra_forbidden":
             found.append(ConfigError(where, error["input"], "there is no such setting; see docs/reference/settings.md"))

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from aurora_ops.core.naming import is_identifier
 from aurora_ops.core.shapes import NationalId
@@ -424,6 +425,11 @@ class Approval(Section):
     )
 
 
+def _refused(field: str, value: object, allowed: str) -> PydanticCustomError:
+    """Make the error of a setting that another one forbids; see ``environments.problems_of``."""
+    return PydanticCustomError("setting", "{allowed}", {"field": field, "value": value, "allowed": allowed})
+
+
 class Environment(Section):
     """All settings of one environment."""
 
@@ -447,9 +453,11 @@ class Environment(Section):
     @model_validator(mode="after")
     def _lease_outlasts_approval(self) -> Environment:
         if self.approval.required and self.approval.within_h >= self.orchestrator.lease_h:
-            raise ValueError(
-                f"approval.within_h ({self.approval.within_h:g}) must be below orchestrator.lease_h "
-                f"({self.orchestrator.lease_h:g}): the lock would be void while a person is still asked"
+            raise _refused(
+                "approval.within_h",
+                self.approval.within_h,
+                f"it must be below orchestrator.lease_h ({self.orchestrator.lease_h:g}): the lock would be void while a person is "
+                f"still asked",
             )
         return self
 
@@ -458,7 +466,7 @@ class Environment(Section):
         wanted = self.files.claims if self.files else []
         managed = self.eks.claims if self.eks else []
         if others := [name for name in wanted if name not in managed]:
-            raise ValueError(f"files.claims ({others}) must be among eks.claims ({managed})")
+            raise _refused("files.claims", others, f"eks.claims are {managed}")
         return self
 
     @property

@@ -88,7 +88,9 @@ def test_a_switch_is_on_or_off(value) -> None:
 
 def test_a_person_is_asked_within_the_lease_only() -> None:
     wrong = {"approval": {"required": True, "within_h": 12}}
-    with pytest.raises(ConfigError, match=r"must be below orchestrator\.lease_h"):
+    with pytest.raises(
+        ConfigError, match=r"^approval.within_h: 12.* is not allowed; it must be below orchestrator\.lease_h"
+    ):
         environments.resolve({**raw(), **wrong})
     environments.resolve({**raw(), "approval": {"required": False, "within_h": 12}})
 
