@@ -49,6 +49,7 @@ SERVICE_BY_SIGNING_NAME = {
     "monitoring": "cloudwatch",
     "email": "ses",
     "awslambda": "lambda",
+    "tagging": "resourcegroupstaggingapi",
 }
 
 

@@ -63,7 +63,9 @@ class DeleteFileSystemOperator(FileSystemOperator):
         return self.wait_until(delete_step(self.hook, found, self.within_s), context)
 
     def _gone(self) -> Wait:
-        return _until("file_system_gone", "FileSystems[].LifeCycleState", self.file_system_id, self.within_s)
+        return _until(
+            self.file_system_id, self.within_s, waiter="file_system_gone", show="FileSystems[].LifeCycleState"
+        )
 
 
 def delete_step(hook: EfsHook, found: FileSystem, within_s: int) -> Wait:
@@ -74,7 +76,7 @@ def delete_step(hook: EfsHook, found: FileSystem, within_s: int) -> Wait:
     :raises SafetyError: it is the source of a replication.
     """
     name = found.file_system_id
-    gone = _until("file_system_gone", "FileSystems[].LifeCycleState", name, within_s)
+    gone = _until(name, within_s, waiter="file_system_gone", show="FileSystems[].LifeCycleState")
     if found.status == "deleting":
         return gone
     replication = hook.find_replication(name)
@@ -86,7 +88,7 @@ def delete_step(hook: EfsHook, found: FileSystem, within_s: int) -> Wait:
             )
         if replication.status != "DELETING":
             hook.delete_replication(replication.source_id)
-        return _until("replication_gone", "Replications[].Destinations[].Status", name, within_s)
+        return _until(name, within_s, waiter="replication_gone", show="Replications[].Destinations[].Status")
     for point in hook.list_access_points(name):
         if point.status != "deleting":
             hook.delete_access_point(point.access_point_id)
@@ -95,12 +97,12 @@ def delete_step(hook: EfsHook, found: FileSystem, within_s: int) -> Wait:
         if target.status != "deleting":
             hook.delete_mount_target(target.mount_target_id)
     if targets:
-        return _until("mount_targets_gone", "MountTargets[].LifeCycleState", name, within_s)
+        return _until(name, within_s, waiter="mount_targets_gone", show="MountTargets[].LifeCycleState")
     hook.delete_file_system(name)
     return gone
 
 
-def _until(waiter: str, show: str, file_system_id: str, within_s: int) -> Wait:
+def _until(file_system_id: str, within_s: int, *, waiter: str, show: str) -> Wait:
     return Wait(waiter=waiter, args={"FileSystemId": file_system_id}, show=show, within_s=within_s, every_s=10)
 
 
