@@ -248,7 +248,8 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             "TagDatabases",
             ("rds:AddTagsToResource",),
             (*CLUSTERS, f"{RDS}:db:${{Instances}}"),
-            condition={**REFRESHABLE, "ForAllValues:StringNotLike": {"aws:TagKeys": ["aurora-ops:*", REFRESH_TAG]}},
+            # by name alone: instances need not carry the cluster's tag
+            condition={"ForAllValues:StringNotLike": {"aws:TagKeys": ["aurora-ops:*", REFRESH_TAG]}},
         ),
         Scope(
             "ChangeClusters",
