@@ -104,7 +104,7 @@ def test_whatever_stands_in_names_is_text(evil) -> None:
 
 
 @settings(max_examples=20)
-@given(st.text(min_size=1, max_size=60))
+@given(st.text(max_size=60).map(lambda text: f"<{text}"))  # never the name of a step or a setting that is there already
 def test_any_text_is_text(evil) -> None:
     plain = Page(evil_run("harmless"))
     assert sorted(Page(evil_run(evil)).tags) == sorted(plain.tags)
