@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.local.refresh.conftest import STAGING
 
-PAUSE_S = 0.05
+PAUSE_S, FIRST_S = 0.05, 10
 # One statement, so one server and one moment: who answers, and whose e-mails are in there.
 LOOK = "SELECT @@datadir, SUM(email LIKE 'user.____________________@example.invalid' OR email = ''), COUNT(*) FROM shop.customers"
 
@@ -69,13 +69,14 @@ class Poller:
     def __init__(self, estate: Any) -> None:
         self.seen = Seen()
         self._estate = estate
-        self._stop = threading.Event()
+        self._stop, self._looked = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._poll, name="poller", daemon=True)
         cluster = estate.cluster(STAGING, "staging-shop")
         self._where = (cluster["Endpoint"], cluster["Port"])
 
     def __enter__(self) -> Poller:
         self._thread.start()
+        self._looked.wait(FIRST_S)  # what is refused from now on refuses a client that has been served
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,12 +91,14 @@ class Poller:
                 secret = secret or self._estate.secret(STAGING, "staging/shop/readonly")
                 answer = self._ask(secret)
             except (pymysql.MySQLError, ClientError, BotoCoreError, OSError):
+                self._looked.set()
                 secret, lost_at = None, lost_at or time.monotonic()
                 continue
             if lost_at is not None:
                 self.seen.gaps_s.append(time.monotonic() - lost_at)
                 lost_at = None
             self.seen.note(*answer)
+            self._looked.set()
         if lost_at is not None:
             self.seen.gaps_s.append(time.monotonic() - lost_at)
 
