@@ -214,7 +214,8 @@ def sweep(pid_dir: Path, stack_home: Path, *, grace_s: float = 10) -> list[str]:
     for recorded in sessions:
         kill_session(recorded.pid)
         (pid_dir / f"{recorded.name}.json").unlink(missing_ok=True)
-    strays = marked(stack_home)
+    ending = {recorded.pid for recorded in sessions}  # one of these may be seen for a moment after it was killed
+    strays = [pid for pid in marked(stack_home) if pid not in ending]
     for pid in strays:
         _signal(pid, signal.SIGTERM)
         ended.append(f"pid {pid}")
