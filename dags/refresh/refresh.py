@@ -95,9 +95,8 @@ def refresh(environment: Configured) -> None:
         restored.cluster >> cleaned.delete_copy
         masked.kept.loaded >> cleaned.delete_kept
         done = [*published.last, switched.undone]
-        [*done, *before_switch] >> cleaned.delete_temporary
-        for file_system in cleaned.files:
-            [*done, *before_switch] >> file_system
+        for task in (cleaned.delete_temporary, *cleaned.files):
+            [*done, *before_switch] >> task
         [*done, *masked.kept.last, *restored_files.removed, *cleaned.all] >> recorded
 
     refresh_environment()

@@ -52,7 +52,7 @@ class DeleteFileSystemOperator(FileSystemOperator):
         if found is None or found.status == "deleted":
             return {"file_system_id": self.file_system_id, "status": "absent"}
         if found.status == "deleting":
-            return self.wait_until(self._gone(), context)
+            return self.step(found, context)
         require_changeable(found.file_system_id, found.tags, self.allowed_names)
         if found.status in ("creating", "updating"):
             return self.wait_until(available(found.file_system_id, self.within_s), context)
@@ -61,11 +61,6 @@ class DeleteFileSystemOperator(FileSystemOperator):
     def step(self, found: FileSystem, context: Context) -> Result:
         """Remove what stands in the way, then the file system."""
         return self.wait_until(delete_step(self.hook, found, self.within_s), context)
-
-    def _gone(self) -> Wait:
-        return _until(
-            self.file_system_id, self.within_s, waiter="file_system_gone", show="FileSystems[].LifeCycleState"
-        )
 
 
 def delete_step(hook: EfsHook, found: FileSystem, within_s: int) -> Wait:

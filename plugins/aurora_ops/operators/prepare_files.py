@@ -62,19 +62,18 @@ def plan_along(settings: Environment, moment: datetime, point: RecoveryPoint | N
     :param moment: its logical date, or when it was to run.
     :param point: recovery point that files would be restored from now.
     """
-    files, eks, tables = settings.refreshed_files, settings.keeping_eks, settings.database.keep_tables
-    name = settings.environment
-    keeps = eks is not None and bool(tables)
+    files, tables, name = settings.refreshed_files, settings.database.keep_tables, settings.environment
+    eks = settings.keeping_eks if tables else None
     return {
         "environment": name,
         "files_token": naming.file_system(name, files.name, moment) if files else None,
         "files_backed_up_at": point.created.isoformat(timespec="seconds") if point else None,
-        "keep_nodegroups": list(eks.nodegroups) if eks and keeps else [],
-        "keep_nodes": eks.nodes if eks and keeps else None,
-        "keep_schemas": job_commands.schemas_of(tables) if keeps else [],
-        "keep_rows": dict.fromkeys(tables) if keeps else {},
-        "dump_job": naming.job("keep-dump", name, moment) if keeps else None,
-        "load_job": naming.job("keep-load", name, moment) if keeps else None,
+        "keep_nodegroups": list(eks.nodegroups) if eks else [],
+        "keep_nodes": eks.nodes if eks else None,
+        "keep_schemas": job_commands.schemas_of(tables) if eks else [],
+        "keep_rows": dict.fromkeys(tables) if eks else {},
+        "dump_job": naming.job("keep-dump", name, moment) if eks else None,
+        "load_job": naming.job("keep-load", name, moment) if eks else None,
     }
 
 
