@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 # Fields of localcloud.faults.Rule, which this command does not import: it would wait for botocore.
 FAULT_FIELDS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("service", "action", "account", "match", "resource", "effect", "code", "message", "becomes"), str),
-    **dict.fromkeys(("nth", "after", "times", "status"), int),
+    **dict.fromkeys(
+        ("service", "action", "account", "match", "resource", "effect", "code", "message", "becomes", "odd"), str
+    ),
+    **dict.fromkeys(("nth", "after", "times", "status", "cut_bytes"), int),
     **dict.fromkeys(("hang_s", "delay_s"), float),
 }
 

@@ -213,6 +213,21 @@ class Cloud:
         finally:
             self._local.ends_in = None
 
+    @property
+    def odd(self) -> str:
+        """What a fault rule wants odd about the answer that this thread gives; empty without."""
+        odd: str = getattr(self._local, "odd", "")
+        return odd
+
+    @contextmanager
+    def answering(self, odd: str) -> Iterator[None]:
+        """Let the answer that this thread gives be odd (a fault rule does)."""
+        self._local.odd = odd
+        try:
+            yield
+        finally:
+            self._local.odd = ""
+
     def on_terminal(self, service: str, function: EndResource) -> None:
         """Let ``function`` put the resource that a call names into a status of failure at once.
 

@@ -18,6 +18,26 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
+class LogConfig:
+    """How the audit logs of Aurora are made and kept; those of RDS for MariaDB and MySQL are as their option groups say.
+
+    :param always: every database is audited, whatever its parameter group or option group says.
+    :param breaks: what line breaks and tabs in statements become: ``raw`` (themselves), ``blank``, ``escaped``.
+    :param rotate_bytes: size at which a file is closed and the next one begins.
+    :param rotate_s: seconds after which it is, if anything is in it.
+    :param retention_s: seconds after its last record that a file is removed.
+    :param space_mib: MiB that the logs of an instance may take; then the oldest are removed.
+    """
+
+    always: bool = False
+    breaks: str = "raw"
+    rotate_bytes: int = 100_000_000
+    rotate_s: float = 3600
+    retention_s: float = 86_400
+    space_mib: int = 4915  # 15 % of the 32 GiB that a db.r6g.large has
+
+
+@dataclass(frozen=True)
 class CloudConfig:
     """Settings of one localcloud.
 
@@ -27,11 +47,13 @@ class CloudConfig:
     :param wait_s: seconds; unit of emulated time, a status transition takes a small multiple of it.
     :param region: region of the seeded accounts.
     :param seed_rows: rows of the seeded production database, over all tables.
+    :param binlog_mib: MiB of binary log that a cluster keeps for restoring it to a moment.
     :param mariadb_prefix: folder with an unpacked MariaDB, or None to look on the PATH and in .local/mariadb/root.
     :param iam: whether identity policies decide what users and roles may do.
     :param iam_policies: folder of identity policies that the seed attaches; see localcloud/README.md.
     :param faults_file: YAML file of fault rules, or None.
     :param keep: start with the state that an earlier server of this home left, rather than empty.
+    :param logs: how audit logs are made and kept.
     """
 
     home: Path
@@ -40,11 +62,13 @@ class CloudConfig:
     wait_s: float = 2.0
     region: str = "eu-west-1"
     seed_rows: int = 200_000
+    binlog_mib: int = 512
     mariadb_prefix: Path | None = None
     iam: bool = False
     iam_policies: Path | None = None
     faults_file: Path | None = None
     keep: bool = False
+    logs: LogConfig = LogConfig()
 
     @property
     def endpoint(self) -> str:
@@ -60,6 +84,11 @@ class CloudConfig:
     def log_file(self) -> Path:
         """Log of the server, tracebacks included."""
         return self.home / "server.log"
+
+    @property
+    def logs_folder(self) -> Path:
+        """Folder with a folder for every database instance, named by its resource id, that holds its log files."""
+        return self.home / "logs"
 
     @property
     def calls_file(self) -> Path:
@@ -100,12 +129,29 @@ class CloudConfig:
             wait_s=_number(env, "LOCALCLOUD_WAIT_S", cls.wait_s, 0, 3600),
             region=env.get("LOCALCLOUD_REGION") or cls.region,
             seed_rows=int(_number(env, "SEED_ROWS", cls.seed_rows, 1, 1_000_000_000)),
+            binlog_mib=int(_number(env, "LOCALCLOUD_BINLOG_MIB", cls.binlog_mib, 1, 1_000_000)),
             mariadb_prefix=Path(prefix).absolute() if prefix else None,
             iam=iam == "enforce",
             iam_policies=Path(policies).absolute() if policies else None,
             faults_file=Path(faults).absolute() if faults else None,
             keep=bool(_number(env, "LOCALCLOUD_KEEP", 0, 0, 1)),
+            logs=LogConfig(
+                always=_choice(env, "LOCALCLOUD_AUDIT", ("groups", "always")) == "always",
+                breaks=_choice(env, "LOCALCLOUD_AUDIT_BREAKS", ("raw", "blank", "escaped")),
+                rotate_bytes=int(_number(env, "LOCALCLOUD_LOG_ROTATE_BYTES", LogConfig.rotate_bytes, 100, 10**12)),
+                rotate_s=_number(env, "LOCALCLOUD_LOG_ROTATE_S", LogConfig.rotate_s, 0.1, 10**9),
+                retention_s=_number(env, "LOCALCLOUD_LOG_RETENTION_S", LogConfig.retention_s, 0.1, 10**9),
+                space_mib=int(_number(env, "LOCALCLOUD_LOG_SPACE_MIB", LogConfig.space_mib, 1, 10**9)),
+            ),
         )
+
+
+def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    """Read a setting that is one of a few words; the first is the default."""
+    value = env.get(name) or allowed[0]
+    if value not in allowed:
+        raise ConfigError(f"{name}={value!r} is not known; give {' or '.join(allowed)}")
+    return value
 
 
 def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from localcloud.recorder import is_mutating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from localcloud.cloud import Cloud
     from localcloud.faults import Strike
@@ -51,6 +51,11 @@ def struck(
     if rule.effect == "slow":
         strike.ended.wait(rule.delay_s)
         return call()
+    if rule.effect == "broken":
+        return _first(call(), rule.cut_bytes)
+    if rule.effect == "odd":
+        with cloud.answering(rule.odd):
+            return call()
     if rule.effect == "lost":
         body = call()
         close = getattr(body, "close", None)
@@ -65,6 +70,21 @@ def struck(
         return call()
     code, message, status = rule.answer(asked.service)
     return refuse(status, code, message)
+
+
+def _first(body: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """Give so many bytes of an answer, then break off."""
+    try:
+        for block in body:
+            yield block[:count]
+            count -= len(block)
+            if count <= 0:
+                break
+    finally:
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+    raise DroppedError("broken off")
 
 
 def break_off(environ: dict[str, Any]) -> None:

@@ -19,13 +19,19 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import yaml
 
+from localcloud.request import LOG_FILE_ACTION
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-EFFECTS = ("throttle", "error", "hang", "slow", "lost", "status")
+EFFECTS = ("throttle", "error", "hang", "slow", "lost", "broken", "status", "odd")
+# What users report of pages of log files: an end that is none, told or not told; no data; the beginning as the next page;
+# the page before once more.
+ODD = ("early-end", "silent-end", "empty", "zero-marker", "again")
+LOG_PAGE = ("rds", "DownloadDBLogFilePortion")
 LONGEST_S = 3600.0
 COUNTERS = {"seen", "hits"}
 PATTERN = re.compile(r"[*?\[]")
@@ -103,7 +109,8 @@ class Rule:
     :param after: so many matching calls are let through first.
     :param times: how many calls are struck then; 0 is all of them.
     :param effect: ``throttle`` (AWS's answer for that service), ``error``, ``hang`` (no answer, then the connection is
-        closed), ``slow`` (answered late), ``lost`` (done, but the connection breaks before the answer), ``status`` (RDS, EKS,
+        closed), ``slow`` (answered late), ``lost`` (done, but the connection breaks before the answer), ``broken`` (it breaks
+        within the answer), ``odd`` (a page of a log file is answered as AWS should not), ``status`` (RDS, EKS,
         EFS, Backup: the call is answered, and its resource ends in ``becomes``). Default: error if there is a code, else throttle.
     :param code: AWS error code of the answer; of ``error``.
     :param message: its message; of ``throttle`` and ``error``.
@@ -111,6 +118,8 @@ class Rule:
     :param becomes: status of the resource or job that the call makes or changes; of ``status``.
     :param hang_s: seconds until the connection is closed; of ``hang``.
     :param delay_s: seconds until the call is made; of ``slow``.
+    :param cut_bytes: so much of the answer's body comes before the connection breaks; of ``broken``.
+    :param odd: what is odd about the page; of ``odd``.
     :param seen: how many matching calls there were.
     :param hits: how many of them were struck.
     """
@@ -130,6 +139,8 @@ class Rule:
     becomes: str = ""
     hang_s: float = 120.0
     delay_s: float = 5.0
+    cut_bytes: int = 100
+    odd: str = ""
     seen: int = 0
     hits: int = 0
 
@@ -211,7 +222,7 @@ def _check_type(name: str, value: Any, kind: str) -> None:
 
 def _check(rule: Rule) -> None:
     """Check values one by one."""
-    for name in ("nth", "after", "times"):
+    for name in ("nth", "after", "times", "cut_bytes"):
         if getattr(rule, name) < 0:
             raise RuleError(f"{name}={getattr(rule, name)} is below 0")
     for name in ("hang_s", "delay_s"):
@@ -248,12 +259,19 @@ def _check_effect(rule: Rule, given: dict[str, Any]) -> None:
         "becomes": ("status",),
         "hang_s": ("hang",),
         "delay_s": ("slow",),
+        "cut_bytes": ("broken",),
+        "odd": ("odd",),
     }
     for name, effects in belongs.items():
         if name in given and rule.effect not in effects:
             raise RuleError(f"{name}={given[name]!r} is for effect {' or '.join(effects)}, not {rule.effect}")
     if rule.effect == "error" and not rule.code:
         raise RuleError("code is missing: effect error answers with an AWS error code")
+    if rule.effect == "odd":
+        if (rule.service, rule.action) != LOG_PAGE:
+            raise RuleError(f"action={rule.action!r} has no effect odd; only {LOG_PAGE[1]} of {LOG_PAGE[0]} has")
+        if rule.odd not in ODD:
+            raise RuleError(f"odd={rule.odd!r} is none of {', '.join(ODD)}")
     if rule.effect == "status":
         if rule.service not in ENDS:
             raise RuleError(f"service={rule.service!r} has no effect status; only {', '.join(ENDS)} have")
@@ -273,7 +291,8 @@ def _services() -> frozenset[str]:
 
 @lru_cache(maxsize=32)
 def _actions(service: str) -> frozenset[str]:
-    return frozenset(_botocore().get_service_model(service).operation_names)
+    by_path = {LOG_FILE_ACTION} if service == "rds" else set()
+    return frozenset(by_path.union(_botocore().get_service_model(service).operation_names))
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,14 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
-from uuid import uuid4
-from xml.sax.saxutils import escape
 
 from moto.core.exceptions import ServiceException
 
 from localcloud.accounts import ExpiredCredentialsError, UnknownCredentialsError
+from localcloud.errors import error_body
 from localcloud.fault_effects import Asked, DroppedError, break_off, struck
 from localcloud.recorder import Call, is_mutating
-from localcloud.request import read_request, redact
+from localcloud.request import LOG_FILE_ACTION, read_request, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,6 +40,7 @@ FAULTS_PATH = "/localcloud/faults"
 SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 # Services that wait or stream in a call, or are safe without: one lock around them would block everybody else.
 UNLOCKED = {"s3", "lambda", "states"}
+UNLOCKED_ACTIONS = {"ReceiveMessage", "DescribeDBLogFiles", "DownloadDBLogFilePortion", LOG_FILE_ACTION}
 ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
@@ -148,7 +148,10 @@ class Guard:
                 body = _error(environ, answer, service, 501, "NotImplemented", str(lack))
             except DroppedError as drop:
                 body, dropped = [], drop
-        status, error, body = answer.outcome(body)
+        try:
+            status, error, body = answer.outcome(body)
+        except DroppedError as drop:  # within the answer that tells an error
+            status, body, dropped = answer.status, [], drop
         if dropped:
             error = "ConnectionClosed"
         self._cloud.recorder.add(
@@ -199,7 +202,7 @@ class Guard:
             return body
 
     def _lock(self, service: str, action: str) -> AbstractContextManager[Any]:
-        if service in UNLOCKED or action == "ReceiveMessage":
+        if service in UNLOCKED or action in UNLOCKED_ACTIONS:
             return nullcontext()
         return self._cloud.lock(service)
 
@@ -229,6 +232,11 @@ class _Answer:
         self._status = int(status.split()[0])
         self._headers = {name.lower(): value for name, value in headers}
         return self._start_response(status, headers, exc_info)
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self._status
 
     @property
     def is_success(self) -> bool:
@@ -291,6 +299,8 @@ def protocol_of(environ: dict[str, Any], service: str) -> str:
     content_type = environ.get("CONTENT_TYPE", "")
     if content_type.startswith("application/x-www-form-urlencoded") or "Action=" in environ.get("QUERY_STRING", ""):
         return "query"
+    if service == "rds":  # its one call without a form
+        return "query"
     return "json"
 
 
@@ -309,27 +319,6 @@ def _error(
     content_type, body = error_body(protocol_of(environ, service), code, message)
     start_response(_status_line(status), [("Content-Type", content_type), ("x-amzn-ErrorType", code)])
     return [body]
-
-
-def error_body(protocol: str, code: str, message: str) -> tuple[str, bytes]:
-    """Content type and body of an AWS error in a protocol's shape."""
-    request_id = str(uuid4())
-    code, message_xml = escape(code), escape(message)
-    if protocol in {"json", "sqs"}:
-        return "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode()
-    if protocol == "s3":
-        text = f"<Error><Code>{code}</Code><Message>{message_xml}</Message><RequestId>{request_id}</RequestId></Error>"
-    elif protocol == "ec2":
-        text = (
-            f"<Response><Errors><Error><Code>{code}</Code><Message>{message_xml}</Message></Error></Errors>"
-            f"<RequestID>{request_id}</RequestID></Response>"
-        )
-    else:
-        text = (
-            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message_xml}</Message></Error>"
-            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
-        )
-    return "text/xml", text.encode()
 
 
 def _status_line(status: int) -> str:

@@ -28,7 +28,7 @@ KNOWN_KEYS = re.compile(
     r"|kms:(ViaService|CallerAccount|GrantIsForAWSResource|GranteePrincipal|RetiringPrincipal|GrantOperations"
     r"|ResourceAliases)"
     r"|ram:(Principal|RequestedResourceType)|iam:PassedToService|secretsmanager:(SecretId|VersionStage|Name|ResourceTag/.+)"
-    r"|sts:(ExternalId|RoleSessionName)|s3:prefix|cloudwatch:namespace)$",
+    r"|sts:(ExternalId|RoleSessionName)|s3:prefix|cloudwatch:namespace|dynamodb:LeadingKeys)$",
     re.IGNORECASE,
 )
 ACCOUNT_ROOT = re.compile(r"^(?:arn:aws[\w-]*:iam::)?(\d{12})(?::root)?$")

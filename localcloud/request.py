@@ -43,6 +43,8 @@ CONTENT_NAME = re.compile(
 # The ExternalId of a trust policy, which is a text among the parameters.
 TRUSTED_WITH = re.compile(r'(ExternalId"\s*:\s*\[?\s*")[^"]*')
 OBJECT_KEY = re.compile(r"<Key>([^<]*)</Key>")
+# The one call of RDS by path; it has an action for policies, but no model.
+LOG_FILE_PATH, LOG_FILE_ACTION = "/v13/downloadCompleteLogFile/", "DownloadCompleteDBLogFile"
 PRESIGNING = {"AWSAccessKeyId", "Signature", "Expires"}
 SERVICE_BY_SIGNING_NAME = {
     "elasticfilesystem": "efs",
@@ -80,6 +82,9 @@ def _rest_request(environ: dict[str, Any], service: str, query: dict[str, str]) 
     parameters: dict[str, Any] = {
         name: value for name, value in query.items() if not name.lower().startswith("x-amz-") and name not in PRESIGNING
     }
+    path = environ.get("PATH_INFO", "")
+    if service == "rds" and path.startswith(LOG_FILE_PATH):
+        return service, LOG_FILE_ACTION, {**parameters, **log_file_asked_for(path)}
     router = _router(service)
     action = "Unknown"
     if router is not None:
@@ -92,9 +97,17 @@ def _rest_request(environ: dict[str, Any], service: str, query: dict[str, str]) 
             parameters |= path_parameters
     if service != "s3" and "json" in environ.get("CONTENT_TYPE", "application/json"):
         parameters |= _json(_body(environ))
+    if lock := environ.get("HTTP_X_AMZ_OBJECT_LOCK_MODE"):
+        parameters["ObjectLockMode"] = lock
     if action == "DeleteObjects":
         parameters["Keys"] = [unescape(key) for key in OBJECT_KEY.findall(_body(environ).decode("utf-8", "replace"))]
     return service, action, parameters
+
+
+def log_file_asked_for(path: str) -> dict[str, str]:
+    """Parameters of a call for a whole log file, whose path has them; the server has decoded it."""
+    instance, _, name = path.removeprefix(LOG_FILE_PATH).partition("/")
+    return {"DBInstanceIdentifier": instance, "LogFileName": name}
 
 
 @lru_cache(maxsize=64)

@@ -17,12 +17,26 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from localcloud import accounts, backdate, efs, eks, faults, rds
 from localcloud.cloud import Cloud
-from localcloud.guard import Guard, error_body, protocol_of
+from localcloud.errors import error_body
+from localcloud.guard import Guard, protocol_of
 from localcloud.iam.access import Access
 from localcloud.mariadb.engine import Engine, end_orphans
 from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
-from localcloud.services import functions, iam, kms, kms_rules, ram, secretsmanager, sts, tagging
+from localcloud.services import (
+    alarms,
+    functions,
+    iam,
+    items,
+    kms,
+    kms_rules,
+    ram,
+    secretsmanager,
+    stacks,
+    sts,
+    tables,
+    tagging,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +73,7 @@ def clear_state(config: CloudConfig) -> None:
         path = config.home / "mariadb" / folder
         if path.exists():
             shutil.rmtree(path)
-    for name in ("efs", "backup", "kube", "state"):
+    for name in ("efs", "backup", "kube", "logs", "state"):
         shutil.rmtree(config.home / name, ignore_errors=True)
     config.calls_file.unlink(missing_ok=True)
     config.seeded_file.unlink(missing_ok=True)
@@ -87,7 +101,23 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         kms=key_rules,
         secrets=secretsmanager.RdsMasterSecrets(key_rules),
     )
-    for extension in (iam, sts, kms, secretsmanager, rds, backdate, ram, tagging, efs, functions, eks):
+    for extension in (
+        iam,
+        sts,
+        kms,
+        secretsmanager,
+        rds,
+        backdate,
+        ram,
+        tagging,
+        efs,
+        functions,
+        eks,
+        alarms,
+        stacks,
+        tables,
+        items,
+    ):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)
     cloud.on_admin("iam-enforce", access.switch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moto.awslambda.models import lambda_backends
+from moto.dynamodb.models import dynamodb_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from localcloud import policy
@@ -49,6 +50,11 @@ class Facts:
         """Tags of a resource share."""
         ram = self._cloud.ram
         return next((dict(share.tags) for share in ram.shares if share.arn == arn), {}) if ram else {}
+
+    def partition_key(self, account: str, region: str, table: str) -> str | None:
+        """Name of a table's partition key; None for a table that does not exist."""
+        found = dynamodb_backends[account][region].tables.get(table.rpartition("/")[2])
+        return str(found.hash_key_attr) if found else None
 
     def efs_tags(self, arn: str) -> dict[str, str]:
         """Tags of a file system or access point; none for what does not exist."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from localcloud.iam import efs_needs, rds_needs
@@ -35,6 +37,7 @@ S3_ACTIONS = {
     "HeadBucket": "ListBucket",
     "ListObjects": "ListBucket",
     "ListObjectsV2": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions",
     "ListBuckets": "ListAllMyBuckets",
     "HeadObject": "GetObject",
     "CreateMultipartUpload": "PutObject",
@@ -42,10 +45,19 @@ S3_ACTIONS = {
     "CompleteMultipartUpload": "PutObject",
     "CopyObject": "PutObject",
     "DeleteObjects": "DeleteObject",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
     "ListMultipartUploads": "ListBucketMultipartUploads",
     "ListParts": "ListMultipartUploadParts",
     "GetBucketEncryption": "GetEncryptionConfiguration",
     "PutBucketEncryption": "PutEncryptionConfiguration",
+}
+TRANSACTED = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
 }
 WRITES_SECRET = {"CreateSecret", "PutSecretValue", "UpdateSecret"}
 KEY_ID_LENGTH = 36
@@ -131,16 +143,34 @@ def _sts(call: Call, facts: Facts) -> Iterator[Need]:
     yield Need("sts:AssumeRole", role, context, by_resource=facts.trusts_directly(role, call.caller))
 
 
-def _dynamodb(call: Call, _facts: Facts) -> Iterator[Need]:
+def _dynamodb(call: Call, facts: Facts) -> Iterator[Need]:
     tables = {call.text("TableName")} | set(call.parameters.get("RequestItems") or ())
-    for item in call.parameters.get("TransactItems") or ():
-        tables |= {str(part.get("TableName", "")) for part in item.values()}
+    for item in call.parameters.get("TransactItems") or ():  # a transaction needs what each of its parts would
+        for what, part in item.items():
+            yield from _dynamodb(replace(call, action=TRANSACTED[what], parameters=part), facts)
     named = sorted(filter(None, tables))
     for table in named:
         index = f"/index/{call.text('IndexName')}" if call.text("IndexName") else ""
-        yield Need(f"dynamodb:{call.action}", call.arn("dynamodb", table if ":" in table else f"table/{table}{index}"))
-    if not named:
+        arn = call.arn("dynamodb", table if ":" in table else f"table/{table}{index}")
+        keys = _leading_keys(call, facts.partition_key(call.account, call.region, table))
+        yield Need(f"dynamodb:{call.action}", arn, {"dynamodb:LeadingKeys": keys} if keys else {})
+    if not named and "TransactItems" not in call.parameters:
         yield Need(f"dynamodb:{call.action}", call.text("ResourceArn") or ANY)
+
+
+def _leading_keys(call: Call, name: str | None) -> tuple[str, ...]:
+    """Values of the partition key that a call is about; none for calls on several items at once, and for those on none."""
+    item = call.parameters.get("Key") or call.parameters.get("Item") or {}
+    if name in item:
+        return tuple(str(value) for value in item[name].values())
+    asked = re.match(r"\s*#?(\w+)\s*=\s*(:\w+)", call.text("KeyConditionExpression"))
+    if asked is None:
+        return ()
+    names = {key.lstrip("#"): value for key, value in (call.parameters.get("ExpressionAttributeNames") or {}).items()}
+    if names.get(asked[1], asked[1]) != name:
+        return ()
+    value = (call.parameters.get("ExpressionAttributeValues") or {}).get(asked[2]) or {}
+    return tuple(str(inner) for inner in value.values())
 
 
 def _sns(call: Call, _facts: Facts) -> Iterator[Need]:
@@ -177,8 +207,11 @@ def _s3(call: Call, _facts: Facts) -> Iterator[Need]:
     context: dict[str, Values] = {"s3:prefix": prefix} if prefix else {}
     if not keys:
         yield Need(action, arn, context)
+    versioned = (call.text("VersionId") or call.text("versionId")) and action in ("s3:GetObject", "s3:DeleteObject")
     for key in keys:
-        yield Need(action, f"{arn}/{key}")
+        yield Need(f"{action}Version" if versioned else action, f"{arn}/{key}")
+        if call.text("ObjectLockMode"):
+            yield Need("s3:PutObjectRetention", f"{arn}/{key}")
     copied = call.text("CopySource").lstrip("/")
     if copied:
         yield Need("s3:GetObject", f"arn:aws:s3:::{copied}")
@@ -237,6 +270,29 @@ def _tagging(call: Call, facts: Facts) -> Iterator[Need]:
             yield Need("rds:AddTagsToResource", arn, {**request_tags(tags), **resource_tags(facts.rds_tags(arn))})
 
 
+def _cloudtrail(call: Call, _facts: Facts) -> Iterator[Need]:
+    name = call.text("Name")
+    yield Need(
+        f"cloudtrail:{call.action}", name if ":" in name else call.arn("cloudtrail", f"trail/{name}") if name else ANY
+    )
+
+
+def _glue(call: Call, _facts: Facts) -> Iterator[Need]:
+    """Ask for the catalogue, and for what is in it."""
+    action = f"glue:{call.action}"
+    made = call.parameters.get("DatabaseInput") or {}
+    database = call.text("DatabaseName") or str(made.get("Name", "")) or call.text("Name")
+    told = call.parameters.get("TableInput") or {}
+    table = (
+        call.text("TableName") or str(told.get("Name", "")) or (call.text("Name") if call.text("DatabaseName") else "")
+    )
+    yield Need(action, call.arn("glue", "catalog"))
+    if database:
+        yield Need(action, call.arn("glue", f"database/{database}"))
+    if table:
+        yield Need(action, call.arn("glue", f"table/{database}/{table}"))
+
+
 RULES: dict[str, Any] = {
     "rds": rds_needs.needs,
     "kms": _kms,
@@ -255,4 +311,6 @@ RULES: dict[str, Any] = {
     "backup": efs_needs.backup,
     "lambda": efs_needs.functions,
     "eks": _eks,
+    "cloudtrail": _cloudtrail,
+    "glue": _glue,
 }

@@ -58,6 +58,8 @@ ACTS_ON: dict[str, list[tuple[str, str]]] = {
     "DescribeDBClusterSnapshotAttributes": [("cluster-snapshot", "DBClusterSnapshotIdentifier")],
     "FailoverDBCluster": [("cluster", "DBClusterIdentifier")],
     "ModifyDBCluster": [("cluster", "DBClusterIdentifier"), ("cluster-pg", "DBClusterParameterGroupName")],
+    "DescribeDBClusterParameters": [("cluster-pg", "DBClusterParameterGroupName")],
+    "ModifyDBClusterParameterGroup": [("cluster-pg", "DBClusterParameterGroupName")],
     "ModifyDBClusterSnapshotAttribute": [("cluster-snapshot", "DBClusterSnapshotIdentifier")],
     "ModifyDBInstance": [("db", "DBInstanceIdentifier"), ("pg", "DBParameterGroupName")],
     "RebootDBInstance": [("db", "DBInstanceIdentifier")],
@@ -83,7 +85,11 @@ READS: dict[str, tuple[str, str]] = {
     "DescribeDBClusterSnapshots": ("cluster-snapshot", "DBClusterSnapshotIdentifier"),
     "DescribeDBClusters": ("cluster", "DBClusterIdentifier"),
     "DescribeDBInstances": ("db", "DBInstanceIdentifier"),
+    "DescribeDBLogFiles": ("db", "DBInstanceIdentifier"),
     "DescribeDBSubnetGroups": ("subgrp", "DBSubnetGroupName"),
+    "DescribeExportTasks": ("cluster-snapshot", "SourceArn"),
+    "DownloadCompleteDBLogFile": ("db", "DBInstanceIdentifier"),
+    "DownloadDBLogFilePortion": ("db", "DBInstanceIdentifier"),
 }
 # What AWS takes where nothing is named.
 DEFAULTS = {"cluster-pg": "default.aurora-mysql8.0", "pg": "default.aurora-mysql8.0", "subgrp": "default"}
@@ -206,8 +212,9 @@ def key_needs(call: Call, facts: Facts, name: str, operations: Iterable[str], *,
     key = facts.key(call.account, call.region, name)
     if key is None or key.key_manager == "AWS":
         return
+    region = key.arn.split(":")[3]  # a copy from another region uses the source's key there
     context: dict[str, Values] = {
-        "kms:ViaService": f"{via}.{call.region}.amazonaws.com",
+        "kms:ViaService": f"{via}.{region}.amazonaws.com",
         "kms:ResourceAliases": tuple(key.aliases),
     }
     for operation in operations:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from localcloud.accounts import ExpiredCredentialsError, UnknownCredentialsError
-from localcloud.kube.errors import ApiError
+from localcloud.kube.errors import ApiError, bad_request
 
 if TYPE_CHECKING:
     from localcloud.accounts import Identities
@@ -23,12 +23,13 @@ PREFIX = "k8s-aws-v1."
 LONGEST_TOKEN_S = 900
 POLICY_ARN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKS"
 READS = ("get", "list")
-VIEWED = ("pods", "pods/log", "configmaps", "serviceaccounts", "persistentvolumeclaims", "jobs", "namespaces")
+APPS = ("deployments", "replicasets", "statefulsets")
+VIEWED = ("pods", "pods/log", "configmaps", "serviceaccounts", "persistentvolumeclaims", "jobs", *APPS, "namespaces")
 EVERYTHING = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 # https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html, as far as there are such objects here.
 EDIT = {
     "apiGroups": ["*"],
-    "resources": ["pods", "configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims", "jobs"],
+    "resources": ["pods", "configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims", "jobs", *APPS],
     "verbs": ["*"],
 }
 VIEW = {"apiGroups": ["*"], "resources": list(VIEWED), "verbs": list(READS)}
@@ -93,7 +94,7 @@ def require(objects: Objects, entry: AccessEntry, wanted: Wanted) -> None:
 
     :raises ApiError: 403, in the words of RBAC.
     """
-    if _by_policy(entry, wanted) or _by_roles(objects, entry, wanted):
+    if _allowed(objects, entry, wanted):
         return
     where = f' in the namespace "{wanted.namespace}"' if wanted.namespace else " at the cluster scope"
     full = f"{wanted.resource}.{wanted.group}" if wanted.group else wanted.resource
@@ -103,6 +104,30 @@ def require(objects: Objects, entry: AccessEntry, wanted: Wanted) -> None:
         f'group "{wanted.group}"{where}'
     )
     raise ApiError(403, "Forbidden", message, {"name": wanted.name, "kind": wanted.resource})
+
+
+def reviewed(objects: Objects, entry: AccessEntry, review: Any) -> Object:
+    """Answer a ``SelfSubjectAccessReview``: whether its caller may do what it names. Everybody who is let in may ask.
+
+    :raises ApiError: 400 for a review of anything but a resource.
+    """
+    spec = review.get("spec") if isinstance(review, dict) else None
+    asked = (spec or {}).get("resourceAttributes")
+    if not isinstance(asked, dict):
+        raise bad_request("localcloud reviews resourceAttributes only")
+    part = f"/{asked['subresource']}" if asked.get("subresource") else ""
+    wanted = Wanted(
+        str(asked.get("verb", "")),
+        str(asked.get("group", "")),
+        f"{asked.get('resource', '')}{part}",
+        str(asked.get("namespace", "")),
+        str(asked.get("name", "")),
+    )
+    return {**review, "metadata": {}, "status": {"allowed": _allowed(objects, entry, wanted)}}
+
+
+def _allowed(objects: Objects, entry: AccessEntry, wanted: Wanted) -> bool:
+    return _by_policy(entry, wanted) or _by_roles(objects, entry, wanted)
 
 
 def _by_policy(entry: AccessEntry, wanted: Wanted) -> bool:

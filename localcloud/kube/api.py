@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from localcloud.kube import containers, objects
+from localcloud.kube import containers, garbage, kubelet, patches
 from localcloud.kube.errors import ApiError, bad_request, conflict
-from localcloud.kube.kinds import KINDS, Kind
+from localcloud.kube.kinds import KINDS, REVIEW, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,6 @@ PATH = re.compile(
 )
 VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 WORDS = {"get": "Get", "list": "List", "create": "Create", "update": "Replace", "patch": "Patch", "delete": "Delete"}
-PATCHES = {"application/merge-patch+json", "application/strategic-merge-patch+json"}
 POLL_S = 0.1
 
 
@@ -41,6 +40,11 @@ class Target:
     namespace: str
     name: str
     part: str
+
+    @property
+    def is_mutating(self) -> bool:
+        """Whether it may change something; asking what one may do is a request to make something, by its verb only."""
+        return self.verb not in {"get", "list"} and self.kind.name != REVIEW
 
     @property
     def action(self) -> str:
@@ -105,9 +109,12 @@ class Api:
         if target.verb == "delete":
             return 200, self._delete(where, target, found, query, body if isinstance(body, dict) else {})
         if target.verb == "patch":
-            if content_type.partition(";")[0] not in PATCHES:
-                raise ApiError(415, "UnsupportedMediaType", f"localcloud takes {', '.join(sorted(PATCHES))}")
-            body = objects.merged(found, body)
+            how = content_type.partition(";")[0]
+            if how not in patches.TYPES:
+                raise ApiError(415, "UnsupportedMediaType", f"localcloud takes {', '.join(sorted(patches.TYPES))}")
+            if not isinstance(body, dict):
+                raise bad_request("the patch is not an object")
+            body = patches.merged(found, body, strategic=how == patches.STRATEGIC)
         return 200, copy.deepcopy(where.change(target.kind, found, body))
 
     def log(self, where: Objects, target: Target, query: dict[str, str]) -> Iterator[bytes]:
@@ -148,7 +155,7 @@ class Api:
                 yield from file.readlines()[-tail:] if tail else ()
             rest = b""
             while True:
-                running = self._controller.is_running(pod)
+                running = not kubelet.has_ended(pod)
                 for line in file:
                     rest += line
                     if rest.endswith(b"\n"):
@@ -184,16 +191,12 @@ class Api:
         if uid and uid != found["metadata"]["uid"]:
             raise conflict(target.kind.plural, target.name, f"Precondition failed: UID in precondition: {uid}")
         if target.kind.name == "Pod":
-            self._controller.end_pod(where, found)
+            self._controller.kubelet.remove(where, found)
             return copy.deepcopy(found)
-        if target.kind.name == "Job":
-            # Without a policy the API of jobs leaves their pods behind, for the sake of old clients.
-            policy = options.get("propagationPolicy") or query.get("propagationPolicy") or "Orphan"
-            for pod in self._controller.pods_of(where, found):
-                if policy == "Orphan":
-                    pod["metadata"]["ownerReferences"] = []
-                else:
-                    self._controller.end_pod(where, pod)
+        # Without a policy the API of jobs leaves their pods behind, for the sake of old clients.
+        usual = "Orphan" if target.kind.name == "Job" else "Background"
+        if (options.get("propagationPolicy") or query.get("propagationPolicy") or usual) == "Orphan":
+            garbage.orphan(where, found)
         if not where.delete(target.kind, found):
             return copy.deepcopy(found)
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 200}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import dataclasses
 import logging
 import os
 import re
@@ -45,12 +46,14 @@ class Container:
 
     :param grace_s: seconds between SIGTERM and SIGKILL.
     :param kill_at: monotonic seconds at which it is killed; None as long as nobody wants it to end.
+    :param started: monotonic seconds at which it was started.
     """
 
     process: subprocess.Popen[bytes]
     reader: threading.Thread
     grace_s: float
     kill_at: float | None = None
+    started: float = dataclasses.field(default_factory=time.monotonic)
 
     def exit_code(self) -> int | None:
         """Exit code as Kubernetes tells it; None while it runs or its output is not yet read."""
@@ -163,6 +166,9 @@ def _mounts(machine: Machine, objects: Objects, pod: Object, folder: Path) -> di
     """Mount path to real directory, made ready."""
     namespace = pod["metadata"]["namespace"]
     sources = {volume["name"]: volume for volume in pod["spec"].get("volumes") or ()}
+    for source in sources.values():  # a pod waits for every claim of its own, mounted or not
+        if "persistentVolumeClaim" in source:
+            volumes.handle_of_claim(objects, namespace, source["persistentVolumeClaim"]["claimName"])
     mounts = {}
     for mount in pod["spec"]["containers"][0].get("volumeMounts") or ():
         source = sources[mount["name"]]

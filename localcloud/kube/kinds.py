@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from localcloud.kube.errors import invalid
+from localcloud.kube.errors import bad_request, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,8 @@ SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 QUANTITY = re.compile(r"\d+(\.\d+)?([eE]\d+|m|k|[KMGTPE]i?)?")
+REVIEW = "SelfSubjectAccessReview"
+WORKLOADS = {"Deployment", "StatefulSet"}
 LARGEST_SECRET = 1024 * 1024
 SUBDOMAIN_RULE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
@@ -68,11 +70,15 @@ KINDS = {
         Kind("PersistentVolume", "persistentvolumes", namespaced=False),
         Kind("PersistentVolumeClaim", "persistentvolumeclaims"),
         Kind("Job", "jobs", "batch", short=True),
+        Kind("Deployment", "deployments", "apps"),
+        Kind("ReplicaSet", "replicasets", "apps", readonly=True),
+        Kind("StatefulSet", "statefulsets", "apps", short=True),
         Kind("StorageClass", "storageclasses", "storage.k8s.io", namespaced=False),
         Kind("Role", "roles", "rbac.authorization.k8s.io"),
         Kind("RoleBinding", "rolebindings", "rbac.authorization.k8s.io"),
         Kind("ClusterRole", "clusterroles", "rbac.authorization.k8s.io", namespaced=False),
         Kind("ClusterRoleBinding", "clusterrolebindings", "rbac.authorization.k8s.io", namespaced=False),
+        Kind(REVIEW, "selfsubjectaccessreviews", "authorization.k8s.io", namespaced=False),
     )
 }
 
@@ -85,6 +91,7 @@ def check_new(kind: Kind, body: dict[str, Any]) -> None:
     meta = body.get("metadata") or {}
     name = str(meta.get("name", ""))
     causes = _name(kind, name) + _labels(meta.get("labels") or {}, "metadata.labels")
+    _annotations(meta)
     causes += CHECKS.get(kind.name, _nothing)(body)
     if causes:
         raise invalid(kind.name, name, causes)
@@ -96,6 +103,7 @@ def check_change(kind: Kind, old: dict[str, Any], new: dict[str, Any]) -> None:
     :raises ApiError: 422.
     """
     causes = _labels((new.get("metadata") or {}).get("labels") or {}, "metadata.labels")
+    _annotations(new.get("metadata") or {})
     for path in FROZEN.get(kind.name, ()):
         if _at(old, path) not in (None, _at(new, path)):
             causes.append((path, "Forbidden: field is immutable after creation"))
@@ -106,6 +114,8 @@ def check_change(kind: Kind, old: dict[str, Any], new: dict[str, Any]) -> None:
 
 FROZEN = {
     "Job": ("spec.template", "spec.selector", "spec.completions"),
+    "Deployment": ("spec.selector",),
+    "StatefulSet": ("spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"),
     "PersistentVolume": ("spec.csi", "spec.nfs", "spec.volumeMode"),
     "PersistentVolumeClaim": ("spec.volumeName", "spec.storageClassName", "spec.accessModes"),
     "StorageClass": ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
@@ -143,6 +153,16 @@ def _labels(labels: dict[str, Any], field: str) -> Causes:
         if not isinstance(value, str) or len(value) > LABEL_LENGTH or not LABEL_VALUE.fullmatch(value)
     ]
     return causes
+
+
+def _annotations(meta: dict[str, Any]) -> None:
+    """Refuse annotations that are no text.
+
+    :raises ApiError: 400.
+    """
+    for key, value in (meta.get("annotations") or {}).items():
+        if not isinstance(value, str):
+            raise bad_request(f"json: cannot unmarshal {value!r} into metadata.annotations.{key} of type string")
 
 
 def _nothing(_body: dict[str, Any]) -> Causes:
@@ -192,14 +212,41 @@ def _job(body: dict[str, Any]) -> Causes:
     spec = body.get("spec") or {}
     template = spec.get("template") or {}
     pod = template.get("spec") or {}
-    causes = _labels((template.get("metadata") or {}).get("labels") or {}, "spec.template.metadata.labels")
+    causes = _template(template)
     if pod.get("restartPolicy") not in {"Never", "OnFailure"}:
         causes.append(("spec.template.spec.restartPolicy", 'Required value: valid values: "OnFailure", "Never"'))
-    if not pod.get("containers"):
-        causes.append(("spec.template.spec.containers", "Required value"))
     for field in ("backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"):
         if isinstance(spec.get(field), int) and spec[field] < 0:
             causes.append((f"spec.{field}", "Invalid value: must be greater than or equal to 0"))
+    return causes
+
+
+def _workload(body: dict[str, Any]) -> Causes:
+    spec = body.get("spec") or {}
+    template = spec.get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    wanted = (spec.get("selector") or {}).get("matchLabels") or {}
+    causes = _template(template)
+    if not wanted:
+        causes.append(("spec.selector", "Required value"))
+    elif any(labels.get(key) != value for key, value in wanted.items()):
+        causes.append(("spec.template.metadata.labels", "Invalid value: `selector` does not match template `labels`"))
+    if (template.get("spec") or {}).get("restartPolicy", "Always") != "Always":
+        causes.append(("spec.template.spec.restartPolicy", 'Unsupported value: supported values: "Always"'))
+    replicas = spec.get("replicas", 1)
+    if not isinstance(replicas, int):
+        raise bad_request(f"json: cannot unmarshal {replicas!r} into spec.replicas of type int32")
+    if replicas < 0:
+        causes.append(("spec.replicas", f"Invalid value: {replicas}: must be greater than or equal to 0"))
+    return causes
+
+
+def _template(template: dict[str, Any]) -> Causes:
+    """Check a template of pods."""
+    pod = template.get("spec") or {}
+    causes = _labels((template.get("metadata") or {}).get("labels") or {}, "spec.template.metadata.labels")
+    if not pod.get("containers"):
+        causes.append(("spec.template.spec.containers", "Required value"))
     return causes + _volumes(pod)
 
 
@@ -224,4 +271,6 @@ CHECKS: dict[str, Callable[[dict[str, Any]], Causes]] = {
     "PersistentVolumeClaim": _claim,
     "StorageClass": _storage_class,
     "Job": _job,
+    "Deployment": _workload,
+    "StatefulSet": _workload,
 }

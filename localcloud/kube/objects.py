@@ -47,9 +47,15 @@ class Objects:
         self.account, self.region, self.name = account, region, name
         self.version = 1
         self.born: dict[str, float] = {}  # epoch seconds by uid; the timestamps in objects have no fractions
-        self.kept: dict[str, dict[tuple[str, str], Object]] = {kind.plural: {} for kind in kinds.KINDS.values()}
+        self.kept: dict[str, dict[tuple[str, str], Object]] = {}
+        self.know_kinds()
         for namespace in ("default", "kube-system"):
             self.create(kinds.KINDS["", "namespaces"], "", {"metadata": {"name": namespace}})
+
+    def know_kinds(self) -> None:
+        """Have a place for every kind, also for those that there were not when this was written down."""
+        for kind in kinds.KINDS.values():
+            self.kept.setdefault(kind.plural, {})
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 
@@ -71,6 +77,15 @@ class Objects:
         """Every object of a kind, of one namespace or all of them."""
         return [
             found for (where, _), found in sorted(self.kept[plural].items()) if namespace is None or where == namespace
+        ]
+
+    def owned(self, plural: str, owner: Object) -> list[Object]:
+        """Every object of a kind that another one owns."""
+        meta = owner["metadata"]
+        return [
+            found
+            for found in self.all(plural, meta.get("namespace", ""))
+            if any(one["uid"] == meta["uid"] for one in found["metadata"].get("ownerReferences") or ())
         ]
 
     def page(
@@ -137,6 +152,9 @@ class Objects:
         kinds.check_change(kind, old, new)
         kept = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp")
         given |= {key: meta[key] for key in kept if key in meta}
+        if kind.name in kinds.WORKLOADS:
+            new["spec"].setdefault("replicas", 1)
+            given["generation"] = meta["generation"] + int(new["spec"] != old["spec"])
         old_status = old.get("status")
         old.clear()
         old.update(new)
@@ -167,7 +185,8 @@ class Objects:
         """Remove an object at once."""
         meta = body["metadata"]
         self.kept[plural].pop((meta.get("namespace", ""), meta["name"]), None)
-        self.born.pop(meta["uid"], None)
+        for moment in ("", "start ", "end "):
+            self.born.pop(f"{moment}{meta['uid']}", None)
         self.version += 1
 
     def _keep(self, kind: Kind, body: Object) -> None:
@@ -176,19 +195,6 @@ class Objects:
         meta["resourceVersion"] = str(self.version)
         body |= {"kind": kind.name, "apiVersion": kind.api_version}
         self.kept[kind.plural][meta.get("namespace", ""), meta["name"]] = body
-
-
-def merged(old: Any, patch: Any) -> Any:
-    """Apply a JSON merge patch (RFC 7386)."""
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    result = copy.deepcopy(old) if isinstance(old, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 def _resource(kind: Kind) -> str:
@@ -217,6 +223,18 @@ def _complete(kind: Kind, body: Object) -> None:
         body.setdefault("volumeBindingMode", "Immediate")
     elif kind.name == "Job":
         _complete_job(body)
+    elif kind.name in kinds.WORKLOADS or kind.name == "ReplicaSet":
+        _complete_workload(kind, body)
+
+
+def _complete_workload(kind: Kind, body: Object) -> None:
+    spec = body["spec"]
+    spec.setdefault("replicas", 1)
+    spec["template"].setdefault("metadata", {})
+    spec["template"]["spec"].setdefault("restartPolicy", "Always")
+    if kind.name == "StatefulSet":
+        spec.setdefault("podManagementPolicy", "OrderedReady")
+    body["status"] = {} if kind.name == "Deployment" else {"replicas": 0}
 
 
 def _complete_job(body: Object) -> None:

@@ -22,12 +22,13 @@ from localcloud.kube import access, api
 from localcloud.kube.containers import Machine
 from localcloud.kube.controller import Controller
 from localcloud.kube.errors import ApiError
-from localcloud.kube.kinds import KINDS
+from localcloud.kube.kinds import KINDS, REVIEW
+from localcloud.kube.kubelet import NODE_LOST, Kubelet
 from localcloud.kube.objects import Objects, now_text
 from localcloud.kube.volumes import directory_of_handle
 from localcloud.mariadb.tls import Authority
 from localcloud.process import HOST
-from localcloud.recorder import Call, is_mutating
+from localcloud.recorder import Call
 from localcloud.request import redact
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 SERVICE = "kubernetes"
 PATH = re.compile(r"^/eks/(\d{12})/([^/]+)/([^/]+)(/.*)$")
 EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
-LOST = "NodeLost"
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -66,7 +66,7 @@ class KubeServer:
         home = cloud.config.home.resolve()
         self._home = home / "kube"
         self._controller = Controller(
-            Machine(home, cloud.config.mariadb_prefix, self._mount),
+            Kubelet(Machine(home, cloud.config.mariadb_prefix, self._mount)),
             self.lock,
             self._clusters,
             self.nodes,
@@ -114,9 +114,10 @@ class KubeServer:
         """Go back to what :meth:`dump` gave; what was running is lost, as with a node that dies."""
         self._objects = state
         for _, objects in state.values():
+            objects.know_kinds()
             for pod in objects.all("pods"):
                 if pod["status"]["phase"] == "Running":
-                    pod["status"] |= {"phase": "Failed", "reason": LOST}
+                    pod["status"] |= {"phase": "Failed", "reason": NODE_LOST}
 
     # ---- clusters --------------------------------------------------------------------------------------------------
 
@@ -210,7 +211,7 @@ class KubeServer:
                 region=request.key[1],
                 service=SERVICE,
                 action=request.action,
-                mutating=is_mutating(request.action),
+                mutating=request.is_mutating,
                 caller=request.caller.arn if request.caller else None,
                 parameters=request.parameters,
                 status=request.status,
@@ -231,13 +232,16 @@ class KubeServer:
             with self.lock:
                 cluster = self._cluster(request.key)
                 objects = self.objects(request.key)
+                entry = access.entry_of(cluster, caller)
+                if target.kind.name == REVIEW and target.verb == "create":
+                    return request.json(201, access.reviewed(objects, entry, request.body))
                 resource = target.kind.plural + (f"/{target.part}" if target.part else "")
                 wanted = access.Wanted(target.verb, target.kind.group, resource, target.namespace, target.name)
-                access.require(objects, access.entry_of(cluster, caller), wanted)
+                access.require(objects, entry, wanted)
                 if target.part == "log":
                     return request.text(self._api.log(objects, target, request.query))
                 status, found = self._api.answer(objects, target, request.query, request.body, request.content_type)
-                if is_mutating(request.action):
+                if request.is_mutating:
                     self._cloud.store.save(SERVICE)
                     self._controller.wake()
         except ApiError as error:
@@ -259,6 +263,10 @@ class _Request:
         self.parameters: dict[str, Any] = {}
         self.status = 0
         self.error: str | None = None
+
+    @property
+    def is_mutating(self) -> bool:
+        return self.target is None or self.target.is_mutating
 
     @property
     def content_type(self) -> str:

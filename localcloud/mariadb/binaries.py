@@ -14,6 +14,8 @@ _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin",
 _SERVER = ("mariadbd",)
 _INSTALLER = ("mariadb-install-db", "mysql_install_db")
 _BACKUP = ("mariadb-backup", "mariabackup")
+_BINLOG = ("mariadb-binlog", "mysqlbinlog")
+_CLIENT = ("mariadb", "mysql")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Binaries:
     :param server: mariadbd.
     :param install_db: the program that creates an empty data directory.
     :param backup: mariadb-backup.
+    :param binlog: the program that makes statements of a binary log.
+    :param client: the command line client.
     :param layout: options that tell programs of an unpacked MariaDB where their files lie; empty for an installed one.
     :param env: environment for every one of them.
     """
@@ -30,6 +34,8 @@ class Binaries:
     server: Path
     install_db: Path
     backup: Path
+    binlog: Path
+    client: Path
     layout: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
 
@@ -83,16 +89,18 @@ def in_prefix(prefix: Path, tried: list[str]) -> Binaries | None:
 
 
 def _binaries(programs: dict[str, Path | None], layout: tuple[str, ...], env: dict[str, str]) -> Binaries:
-    server, install_db, backup = programs.values()
+    server, install_db, backup, binlog, client = programs.values()
     assert server
     assert install_db
     assert backup
-    return Binaries(server=server, install_db=install_db, backup=backup, layout=layout, env=env)
+    assert binlog
+    assert client
+    return Binaries(server, install_db, backup, binlog, client, layout, env)
 
 
 def _pick(folders: list[Path]) -> dict[str, Path | None]:
     path = os.pathsep.join(map(str, folders))
-    return {names[0]: _which(names, path) for names in (_SERVER, _INSTALLER, _BACKUP)}
+    return {names[0]: _which(names, path) for names in (_SERVER, _INSTALLER, _BACKUP, _BINLOG, _CLIENT)}
 
 
 def _which(names: tuple[str, ...], path: str) -> Path | None:

@@ -12,14 +12,15 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localcloud.mariadb import binaries as programs
-from localcloud.mariadb import files, template
+from localcloud.mariadb import copies, files, template
+from localcloud.mariadb.backups import Backups, describe
 from localcloud.mariadb.errors import EngineError
 from localcloud.mariadb.relay import Relay
 from localcloud.mariadb.server import ADMIN, Server, data, end_orphan
@@ -69,9 +70,12 @@ class Engine:
         (self._root / "sockets").write_text(str(self._sockets))
         self._authority = Authority(home.resolve() / "tls")
         self._password = files.admin_password(self._root / "rdsadmin.secret")
-        self._guard = threading.Lock()
+        self._login = files.login(self._root / "rdsadmin.cnf", ADMIN, self._password)
+        self._guard = threading.RLock()
         self._locks: dict[str, threading.RLock] = {}
         self._servers: dict[str, Server] = {}
+        self._backups: dict[str, Backups] = {}
+        self._options: dict[str, tuple[str, ...]] = {}
         self._routes_lock = threading.RLock()
         self._addresses: dict[str, set[str]] = {}
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="mariadbd-parent")
@@ -108,13 +112,18 @@ class Engine:
         with self._locked(_snapshot(snapshot_key), _cluster(key)):
             self._fill(key, self._existing_snapshot(snapshot_key))
 
-    def start(self, key: str) -> None:
-        """Start the cluster's server, and its endpoints with it."""
+    def start(self, key: str, options: tuple[str, ...] = ()) -> None:
+        """Start the cluster's server, and its endpoints with it.
+
+        :param options: more options of mariadbd, in force until it is started with others.
+        """
         with self._locked(_cluster(key)):
             server = self._server(key)
             if not server.running:
                 self._certify(key)
-                server.start()
+                self._options[key] = options or self._options.get(key, ())
+                self._relay.forget(server.socket)
+                server.start(extra=self._options[key])
             self._route(key)
 
     def stop(self, key: str) -> None:
@@ -131,12 +140,19 @@ class Engine:
         server = self._servers.get(key)
         return server is not None and server.running
 
-    def delete(self, key: str) -> None:
-        """Remove the cluster and its endpoints; snapshots of it stay."""
+    def delete(self, key: str, *, keep_backups: bool = False) -> None:
+        """Remove the cluster and its endpoints; snapshots of it stay.
+
+        :param keep_backups: what it can be restored to a moment from stays too, until it is deleted without.
+        """
         with self._locked(_cluster(key)):
             self.expose(key, set())
             if server := self._servers.pop(key, None):
                 server.stop(kill=True)
+            if keep_backups:
+                files.remove(data(self._cluster_folder(key)))
+                return
+            self._backups.pop(key, None)
             files.remove(self._cluster_folder(key))
 
     def has(self, key_or_snapshot: str) -> bool:
@@ -165,11 +181,21 @@ class Engine:
         for folder in [*(self._root / "clusters").glob("*"), *(self._root / "snapshots").glob("*")]:
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self._root / "replays", ignore_errors=True)
 
     def pid(self, key: str) -> int | None:
         """Return the process id of the cluster's server, None if it does not run."""
         server = self._servers.get(key)
         return server.pid if server else None
+
+    def origin(self, key: str, connection: int) -> str | None:
+        """Return the address by which a connection to the cluster came, by its number; None if by none, or long ago."""
+        server = self._servers.get(key)
+        return self._relay.origin(server.socket, connection) if server else None
+
+    def error_log(self, key: str) -> Path:
+        """Return the file that the cluster's server writes its errors to."""
+        return self._cluster_folder(key) / "error.log"
 
     def admin(self, key: str) -> Connection:
         """Return a connection as rdsadmin, over the unix socket; each statement commits."""
@@ -229,11 +255,40 @@ class Engine:
                 raise EngineError(f"there is no cluster {key} to take a snapshot of")
             with self._locked(_cluster(key)):
                 server = self._servers.get(key)
+                if server and server.crashed:  # only with its log can it tell what was committed when it died
+                    self.start(key)
                 if server is None or not server.running:
                     files.copy(data(source), target)
                     return
             # without the cluster's lock: while this takes its time, the cluster may be renamed and exposed elsewhere
-            self._backup(source, server.socket, target)
+            copies.hot_copy(self._binaries, self._login, server, target)
+
+    def snapshot_at(self, key: str, snapshot_key: str, moment: float) -> None:
+        """Make a copy of the cluster as it was at a moment: the newest base before it, and the log replayed on that.
+
+        The cluster itself goes on meanwhile, whatever happens to it.
+
+        :param moment: epoch seconds.
+        :raises EngineError: no such cluster, none of its backups is so old, there is such a snapshot, or the replay failed.
+        """
+        with self._locked(_snapshot(snapshot_key)), self._building(snapshot_key) as target:
+            work = self._root / "replays" / files.file_name(snapshot_key)
+            try:
+                borrowed = work / "borrowed"
+                with self._locked(_cluster(key)):
+                    stretch = self._backups_of(key).lend(moment, time.time(), borrowed)
+                files.copy(data(borrowed), data(work))
+                if stretch:
+                    server = self._new_server(work, f"replay {snapshot_key}")
+                    self._authority.write_server_certificate(work / "server-cert.pem", ())
+                    server.start(extra=copies.REPLAY_OPTIONS)
+                    try:
+                        copies.replay(self._binaries, self._login, server, stretch)
+                    finally:
+                        server.stop()
+                data(work).rename(target)
+            finally:
+                files.remove(work)
 
     def copy_snapshot(self, source_key: str, target_key: str) -> None:
         """Copy a snapshot; source and copy are independent.
@@ -243,13 +298,38 @@ class Engine:
         with self._locked(_snapshot(source_key), _snapshot(target_key)):
             source = self._existing_snapshot(source_key)
             with self._building(target_key) as target:
-                # nothing ever writes into a snapshot, so two names for the same files will do
-                shutil.copytree(source, target, copy_function=os.link)
+                files.link(source, target)
 
     def delete_snapshot(self, snapshot_key: str) -> None:
         """Remove a snapshot; clusters and copies made from it stay."""
         with self._locked(_snapshot(snapshot_key)):
             files.remove(self._snapshot_folder(snapshot_key))
+
+    # --- backups
+
+    def follow(self, key: str) -> None:
+        """Note how far the cluster's log is; to be called about once a second, whether its server runs or not."""
+        self._backups_of(key).follow(time.time())
+
+    def earliest(self, key: str) -> float | None:
+        """Return the first moment that the cluster can be restored to, epoch seconds; None if there is none (yet)."""
+        return self._backups_of(key).earliest()
+
+    def backup_due(self, key: str, limit_bytes: int) -> bool:
+        """Whether the cluster needs a new base, so that no more than so much log has to be kept."""
+        return self.running(key) and self._backups_of(key).due(limit_bytes)
+
+    def renew_backup(self, key: str, limit_bytes: int) -> None:
+        """Take a new base of a running cluster, and drop the oldest ones and the log that exceeds the limit.
+
+        :raises EngineError: the copy failed.
+        """
+        backups, server = self._backups_of(key), self._server(key)
+        with backups.adding() as folder:
+            describe(folder, *copies.hot_copy(self._binaries, self._login, server, data(folder)))
+        if needed := backups.trim(limit_bytes):
+            with self.admin(key) as connection, connection.cursor() as cursor:
+                cursor.execute("PURGE BINARY LOGS TO %s", (needed,))
 
     def size_bytes(self, key_or_snapshot: str) -> int:
         """Return the size of a cluster's or snapshot's files without redo logs; 0 if there is neither."""
@@ -299,6 +379,7 @@ class Engine:
         files.remove(making)
         making.mkdir(parents=True)
         files.copy(source, data(making))
+        _backups_in(making).begin(source, time.time())
         making.rename(folder)
 
     @contextlib.contextmanager
@@ -322,21 +403,31 @@ class Engine:
                 folder = self._cluster_folder(key)
                 if not data(folder).exists():
                     raise EngineError(f"there is no cluster {key}")
-                digest = hashlib.sha256(key.encode()).hexdigest()[:12]
-                server = Server(
-                    self._binaries,
-                    folder,
-                    self._sockets / f"{digest}.sock",
-                    admin_password=self._password,
-                    options=(
-                        f"--ssl-ca={self._authority.ca_file}",
-                        f"--ssl-cert={folder / 'server-cert.pem'}",
-                        f"--ssl-key={self._authority.server_key_file}",
-                    ),
-                    spawn=lambda start: self._spawner.submit(start).result(),
-                )
+                server = self._new_server(folder, key, *self._backups_of(key).options())
                 self._servers[key] = server
             return server
+
+    def _new_server(self, folder: Path, key: str, *options: str) -> Server:
+        digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+        return Server(
+            self._binaries,
+            folder,
+            self._sockets / f"{digest}.sock",
+            admin_password=self._password,
+            options=(
+                f"--ssl-ca={self._authority.ca_file}",
+                f"--ssl-cert={folder / 'server-cert.pem'}",
+                f"--ssl-key={self._authority.server_key_file}",
+                *options,
+            ),
+            spawn=lambda start: self._spawner.submit(start).result(),
+        )
+
+    def _backups_of(self, key: str) -> Backups:
+        with self._guard:
+            if key not in self._backups:
+                self._backups[key] = _backups_in(self._cluster_folder(key))
+            return self._backups[key]
 
     def _certify(self, key: str) -> None:
         """Give the cluster a certificate with the addresses it answers on."""
@@ -344,31 +435,12 @@ class Engine:
         self._authority.write_server_certificate(folder / "server-cert.pem", self._addresses.get(key, set()))
         if self.running(key):
             with self.admin(key) as connection, connection.cursor() as cursor:
-                cursor.execute("FLUSH SSL")
+                cursor.execute("FLUSH LOCAL SSL")  # else it would stand in the log
 
     def _route(self, key: str) -> None:
         with self._routes_lock:
             for address in self._addresses.get(key, set()):
                 self._relay.point(address, self._server(key).socket)
-
-    def _backup(self, source: Path, socket: Path, target: Path) -> None:
-        """Copy the files while recording the redo log, then apply it: consistent at the end of the copy.
-
-        The other quick ways were measured and lose data under load (a copy under BACKUP STAGE) or halt the server.
-        """
-        login = self._root / "rdsadmin.cnf"
-        login.touch(mode=0o600)
-        login.write_text(f"[client]\nuser={ADMIN}\npassword={self._password}\nsocket={socket}\n")
-        self._run_backup(f"--defaults-file={login}", "--backup", f"--datadir={data(source)}", "--parallel=2", to=target)
-        self._run_backup("--no-defaults", "--prepare", "--use-memory=128M", to=target)
-        for notes in [*target.glob("xtrabackup_*"), *target.glob("mariadb_backup_*"), target / "backup-my.cnf"]:
-            notes.unlink(missing_ok=True)
-
-    def _run_backup(self, *arguments: str, to: Path) -> None:
-        command = [str(self._binaries.backup), *arguments, f"--target-dir={to}"]
-        result = subprocess.run(command, env=self._binaries.env, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise EngineError(f"mariadb-backup {arguments[1]} failed: {result.stderr[-2000:].strip()}")
 
 
 def end_orphans(home: Path) -> int:
@@ -377,7 +449,8 @@ def end_orphans(home: Path) -> int:
     :return: how many servers there were.
     """
     root = home.resolve() / "mariadb"
-    ended = sum(end_orphan(folder) for folder in [*(root / "clusters").glob("*"), root / "template.making"])
+    folders = [*(root / "clusters").glob("*"), *(root / "replays").glob("*"), root / "template.making"]
+    ended = sum(end_orphan(folder) for folder in folders)
     sockets = root / "sockets"
     if sockets.exists():
         shutil.rmtree(sockets.read_text(), ignore_errors=True)
@@ -393,3 +466,7 @@ def _snapshot(snapshot_key: str) -> str:
 def _cluster(key: str) -> str:
     """Return the name of a cluster's lock."""
     return f"2 cluster {key}"
+
+
+def _backups_in(cluster_folder: Path) -> Backups:
+    return Backups(cluster_folder / "backups")

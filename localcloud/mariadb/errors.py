@@ -8,4 +8,4 @@ class EngineError(Exception):
 
 
 class MariaDBNotFoundError(EngineError):
-    """No complete MariaDB (server, installer, backup tool) was found on this machine."""
+    """No complete MariaDB (server, installer, client, tools for backups) was found on this machine."""

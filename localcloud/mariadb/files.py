@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import secrets
 import shutil
@@ -44,6 +45,13 @@ def admin_password(path: Path) -> str:
     return path.read_text()
 
 
+def login(path: Path, user: str, password: str) -> Path:
+    """Write an option file that programs log in with; return it."""
+    path.touch(mode=0o600)
+    path.write_text(f"[client]\nuser={user}\npassword={password}\n")
+    return path
+
+
 def copy(source: Path, target: Path) -> None:
     """Copy a folder; at no cost on file systems that share blocks."""
     if sys.platform != "linux":
@@ -55,10 +63,19 @@ def copy(source: Path, target: Path) -> None:
         raise EngineError(f"copying {source} failed (is the disk full?): {result.stderr.strip()}")
 
 
+def link(source: Path, target: Path) -> None:
+    """Give the files of a folder that nothing ever writes into a second name: a copy at no cost."""
+    shutil.copytree(source, target, copy_function=os.link)
+
+
 def remove(folder: Path) -> None:
-    """Remove a folder, if it is there."""
+    """Remove a folder, if it is there; its name is free at once, also if this is cut short."""
+    going = folder.with_name(f"{folder.name}.going")
+    if going.exists():
+        shutil.rmtree(going)
     if folder.exists():
-        shutil.rmtree(folder)
+        folder.rename(going)
+        shutil.rmtree(going)
 
 
 def sizes(folder: Path) -> Iterator[int]:

@@ -207,8 +207,9 @@ def _required(prefix: Path) -> binaries.Binaries:
 
 
 def _version(found: binaries.Binaries) -> str:
-    """Run server and backup tool, to see that all their libraries are there; return the server's version."""
-    version, _ = [_run(str(program), "--version", env=found.env) for program in (found.server, found.backup)]
+    """Run the programs, to see that all their libraries are there; return the server's version."""
+    programs = (found.server, found.backup, found.binlog, found.client)
+    version, *_ = [_run(str(program), "--version", env=found.env) for program in programs]
     matched = re.search(r"Ver (\S+)", version)
     return matched[1] if matched else version.strip()
 

@@ -3,7 +3,8 @@
 One asyncio loop in a thread. An address listens only while it leads somewhere, so a client of a cluster without an
 available instance is refused, as with Aurora. Re-pointing an address drops the connections through it, as a rename of
 a cluster does. The client's address is handed on in a PROXY protocol header, so that the server's process list and logs
-show a network client. TLS passes through untouched.
+show a network client. TLS passes through untouched. By which address a connection came is remembered under the number
+that the server gives it in its greeting, which is never encrypted: one server stands for all instances of a cluster.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import errno
 import socket
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _HIGH_WATER_BYTES = 256 * 1024
 _CALL_TIMEOUT_S = 30
+_KEPT_CONNECTIONS = 100_000
+_PROTOCOL = 10
 
 
 class _Pipe(asyncio.Protocol):
@@ -67,6 +71,24 @@ class _Pipe(asyncio.Protocol):
             self.transport.abort()
 
 
+class _Server(_Pipe):
+    """The end that faces the server; what it sends first is its greeting."""
+
+    def __init__(self, route: _Route, target: Path) -> None:
+        super().__init__()
+        self._route = route
+        self._target = target
+        self._greeted = False
+
+    def data_received(self, data: bytes) -> None:
+        if not self._greeted:
+            self._greeted = True
+            number = _connection_number(data)
+            if number is not None:
+                self._route.came(self._target, number)
+        super().data_received(data)
+
+
 class _Client(_Pipe):
     """The end that faces the client; opens the way to the server before it reads anything."""
 
@@ -90,7 +112,7 @@ class _Client(_Pipe):
 
     async def _open(self, target: Path) -> None:
         assert self.transport
-        server = _Pipe()
+        server = _Server(self._route, target)
         server.peer = self
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: server, str(target))
@@ -109,10 +131,20 @@ class _Client(_Pipe):
 class _Route:
     """A listening address, where it leads, and who is connected through it."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, address: str, target: Path, origins: defaultdict[Path, dict[int, str]]) -> None:
+        self.address = address
         self.target = target
         self.clients: set[_Client] = set()
         self.listener: asyncio.Server | None = None
+        self._origins = origins
+
+    def came(self, target: Path, number: int) -> None:
+        """Note that a connection of a server came by this address; the oldest are forgotten."""
+        origins = self._origins[target]
+        origins.pop(number, None)
+        origins[number] = self.address
+        if len(origins) > _KEPT_CONNECTIONS:
+            del origins[next(iter(origins))]
 
     def drop_clients(self) -> None:
         for client in list(self.clients):
@@ -130,6 +162,7 @@ class Relay:
     def __init__(self, port: int) -> None:
         self._port = port
         self._routes: dict[str, _Route] = {}
+        self._origins: defaultdict[Path, dict[int, str]] = defaultdict(dict)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="database-relay", daemon=True)
         self._thread.start()
@@ -148,6 +181,14 @@ class Relay:
     def routes(self) -> dict[str, Path]:
         """Return what is listened on and where it leads."""
         return {address: route.target for address, route in list(self._routes.items())}
+
+    def origin(self, target: Path, number: int) -> str | None:
+        """Return the address by which a connection of a server came, by the number that the server gave it."""
+        return self._origins[target].get(number)
+
+    def forget(self, target: Path) -> None:
+        """Forget the connections of a server, which counts from 1 again when it is started."""
+        self._origins.pop(target, None)
 
     def close(self) -> None:
         """Withdraw everything and end the thread."""
@@ -169,7 +210,7 @@ class Relay:
                 route.target = target
                 route.drop_clients()
             return
-        route = _Route(target)
+        route = _Route(address, target, self._origins)
         try:
             route.listener = await self._loop.create_server(
                 lambda: _Client(route), address, self._port, family=socket.AF_INET, reuse_address=True, backlog=256
@@ -184,6 +225,14 @@ class Relay:
             assert route.listener
             route.listener.close()
             route.drop_clients()
+
+
+def _connection_number(greeting: bytes) -> int | None:
+    """Read the number of the connection in the first packet of a server; None if it refuses the client."""
+    end = greeting.find(b"\0", 5)
+    if len(greeting) < 5 or greeting[4] != _PROTOCOL or end < 0 or len(greeting) < end + 5:
+        return None
+    return int.from_bytes(greeting[end + 1 : end + 5], "little")
 
 
 def _proxy_header(client: asyncio.Transport) -> bytes:

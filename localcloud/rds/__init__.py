@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from moto.rds import urls
 
+from localcloud.rds import standalone
+from localcloud.rds.backups import Backups
 from localcloud.rds.core import Core
 from localcloud.rds.errors import RdsError
+from localcloud.rds.logs.collector import Collector
+from localcloud.rds.logs.operations import Operations
 from localcloud.rds.recovery import Recovery
 from localcloud.rds.response import Response, Service
 from localcloud.rds.rules import Quotas
+from localcloud.request import LOG_FILE_PATH
 from localcloud.state.store import Part
 
 if TYPE_CHECKING:
@@ -25,11 +30,15 @@ if TYPE_CHECKING:
 def install(cloud: Cloud) -> None:
     """Answer RDS calls with this package; before the first request, as moto builds its routes then."""
     core = cloud.rds = Core(cloud, Quotas.from_env())
+    core.logs = Collector(core)
     Response.service = Service(core)
     urls.url_paths["{0}/$"] = Response.dispatch
+    urls.url_paths["{0}" + LOG_FILE_PATH + "(?P<instance>[^/]+)/(?P<file>.+)$"] = Response.complete_log_file
+    standalone.install()
     cloud.on_admin("rds-automated-snapshot", partial(_automated_snapshot, Response.service))
+    cloud.on_admin("rds-hold", partial(_hold, core))
     cloud.on_terminal("rds", partial(_end, Response.service))
-    recovery = Recovery(core)
+    recovery, backups = Recovery(core), Backups(core)
     anchors = {
         "cloud": cloud,
         "core": core,
@@ -41,8 +50,16 @@ def install(cloud: Cloud) -> None:
     cloud.on_admin("engine-kill", recovery.kill)
     cloud.on_admin("engines", recovery.servers)
     cloud.on_startup(recovery.start)
+    operations = Operations(core, Response.service.logs)
+    cloud.on_admin("rds-idle-instances", operations.make_idle)
+    cloud.on_admin("log-append", operations.append)
+    cloud.on_admin("log-folder", operations.folder)
+    cloud.on_startup(backups.start)
+    cloud.on_startup(core.logs.start)
     cloud.on_shutdown(core.lifecycle.close)
     cloud.on_shutdown(recovery.close)
+    cloud.on_shutdown(backups.close)
+    cloud.on_shutdown(core.logs.close)
 
 
 def _end(service: Service, account: str, name: str, parameters: dict[str, Any], status: str) -> None:
@@ -60,6 +77,18 @@ def _end(service: Service, account: str, name: str, parameters: dict[str, Any], 
             except RdsError:
                 continue
             core.lifecycle.end(resource, status)
+
+
+def _hold(core: Core, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Keep every operation of RDS under way, or end what would be over by now.
+
+    :param parameters: held: whether operations are held from now on.
+    :raises ValueError: held is neither true nor false.
+    """
+    if (held := parameters.get("held")) not in (True, False):
+        raise ValueError(f"held={held!r} is not true or false")
+    (core.lifecycle.hold if held else core.lifecycle.release)()
+    return {}
 
 
 def _automated_snapshot(service: Service, parameters: dict[str, Any]) -> dict[str, Any]:

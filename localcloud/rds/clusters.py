@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localcloud.faults import TERMINAL
-from localcloud.rds import catalog, lifecycle, managed, network, rules, views
+from localcloud.rds import catalog, lifecycle, managed, network, retained, rules, views
 from localcloud.rds.core import new_id
 from localcloud.rds.errors import (
     ClusterAlreadyExistsError,
@@ -277,14 +277,17 @@ class Clusters:
     def _remove(self, region: Region, cluster: Cluster, *, automated: bool) -> None:
         """Remove a cluster, its data and its secret.
 
-        :param automated: its automated snapshots too.
+        :param automated: its automated snapshots, and what it can be restored to a moment from, too.
         """
         core = self.core
 
         def remove() -> None:
             with core.working(cluster.resource_id):
                 core.engine.expose(cluster.resource_id, set())
-                core.engine.delete(cluster.resource_id)
+                if automated:
+                    core.engine.delete(cluster.resource_id)
+                else:
+                    retained.keep(core, cluster)
             managed.drop(core, cluster)
 
         def removed() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localcloud.cloud import Cloud
+    from localcloud.rds.logs.collector import Collector
 
 KEPT_EVENTS = 1000
 _ID_ALPHABET = string.ascii_uppercase + string.digits
@@ -55,7 +56,11 @@ class Core:
         self.lifecycle = Lifecycle(
             cloud.config.wait_s, ends_in=lambda: cloud.ends_in, lock=self.lock, changed=self._changed
         )
+        self.logs: Collector  # RDS puts it here
         self.regions: dict[tuple[str, str], Region] = {}
+        self.retained: dict[
+            str, Cluster
+        ] = {}  # clusters that are gone, but not their automated backups; by resource id
         self._working: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
     # ---- look-ups (the caller holds the lock) ----------------------------------------------------------------------
@@ -120,6 +125,17 @@ class Core:
             raise SnapshotNotFoundError(f"DBClusterSnapshot {identifier} not found.")
         return found
 
+    def retained_in(self, region: Region) -> list[Cluster]:
+        """Clusters of this account and region that are gone, but not their automated backups."""
+        place = (region.account, region.name)
+        return [cluster for cluster in self.retained.values() if (cluster.account, cluster.region) == place]
+
+    def drop_retained(self, cluster: Cluster) -> None:
+        """Delete the automated backups of a cluster that is gone."""
+        with self.lock:
+            self.retained.pop(cluster.resource_id, None)
+        self.engine.delete(cluster.resource_id)
+
     # ---- statuses --------------------------------------------------------------------------------------------------
 
     def require_available(self, cluster: Cluster, doing: str) -> None:
@@ -176,7 +192,7 @@ class Core:
     def boot(self, cluster: Cluster) -> None:
         """Run the cluster's server, and apply what waited for one: database and master password."""
         with self.working(cluster.resource_id):
-            self.engine.start(cluster.resource_id)
+            self.engine.start(cluster.resource_id, self.logs.options(cluster))
             if cluster.pending_database:
                 with self.engine.admin(cluster.resource_id) as connection, connection.cursor() as cursor:
                     name = cluster.pending_database.replace("`", "``")
@@ -185,6 +201,9 @@ class Core:
             if cluster.pending_password is not None:
                 self.engine.set_master(cluster.resource_id, cluster.master_username, cluster.pending_password)
                 cluster.pending_password = None
+            if not cluster.booted:
+                # what was set up just now is missing in its data of any moment before
+                cluster.booted, cluster.restorable_from = True, time.time()
 
     def set_password(self, cluster: Cluster, password: str) -> None:
         """Change the master's password on the server, or as soon as one runs."""

@@ -54,6 +54,12 @@ class InvalidClusterStateError(RdsError):
     code = "InvalidDBClusterStateFault"
 
 
+class InstanceQuotaExceededError(RdsError):
+    """40 instances per region by default."""
+
+    code = "InstanceQuotaExceeded"
+
+
 class ClusterQuotaExceededError(RdsError):
     """40 clusters per region by default."""
 
@@ -100,6 +106,18 @@ class RoleNotFoundError(RdsError):
     """The role is not associated with the cluster."""
 
     code = "DBClusterRoleNotFound"
+
+
+class AutomatedBackupNotFoundError(RdsError):
+    """No such automated backup in this account and region."""
+
+    code = "DBClusterAutomatedBackupNotFoundFault"
+
+
+class InvalidAutomatedBackupStateError(RdsError):
+    """The backup's status does not allow the operation."""
+
+    code = "InvalidDBClusterAutomatedBackupStateFault"
 
 
 class InstanceNotFoundError(RdsError):
@@ -154,3 +172,15 @@ class KmsKeyNotAccessibleError(RdsError):
     """The key is unknown, disabled, or this account may not use it."""
 
     code = "KMSKeyNotAccessibleFault"
+
+
+class LogFileNotFoundError(RdsError):
+    """The instance has no such log file, or not any more."""
+
+    code = "DBLogFileNotFoundFault"
+
+
+class InstanceNotReadyError(RdsError):
+    """The instance's logs cannot be read while it is in its status."""
+
+    code = "DBInstanceNotReady"

@@ -12,6 +12,7 @@ from localcloud.rds.clusters import promote, promotion_order
 from localcloud.rds.core import new_id
 from localcloud.rds.errors import (
     InstanceAlreadyExistsError,
+    InstanceQuotaExceededError,
     InvalidClusterStateError,
     InvalidInstanceStateError,
     InvalidParameterCombinationError,
@@ -92,6 +93,7 @@ class Instances:
 
         :param taken: identifiers of instances that moto keeps.
         :raises InvalidClusterStateError: the cluster is not available (a restored cluster takes its time).
+        :raises InstanceQuotaExceededError: too many instances.
         """
         self._refuse_cluster_parameters(params, {"EngineVersion", "DBSubnetGroupName"})
         rules.known_parameters(params, CREATE, "CreateDBInstance for a cluster member")
@@ -107,6 +109,10 @@ class Instances:
             members = region.members(cluster)
             if len(members) >= INSTANCES_PER_CLUSTER:
                 raise InvalidParameterCombinationError(f"A cluster has at most {INSTANCES_PER_CLUSTER} instances.")
+            if len(region.instances) >= core.quotas.instances:
+                raise InstanceQuotaExceededError(
+                    f"You have reached your quota of {core.quotas.instances} DB instances in {region.name}; delete some."
+                )
             instance = Instance(
                 account=region.account,
                 region=region.name,

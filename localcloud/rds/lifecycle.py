@@ -89,6 +89,19 @@ class Lifecycle:
         self._lock = lock or nullcontext()
         self._changed = changed
         self._operations: dict[int, Operation] = {}
+        self._held: list[Callable[[], None]] | None = None
+
+    def hold(self) -> None:
+        """Let no operation be over until :meth:`release`: what is under way stays so while somebody looks at it."""
+        with self._guard:
+            self._held = self._held or []
+
+    def release(self) -> None:
+        """End what would be over by now, in the order in which it would have been."""
+        with self._guard:
+            held, self._held = self._held or [], None
+        for end in held:
+            end()
 
     def seconds(self, factor: float) -> float:
         """Emulated duration of an operation, in seconds."""
@@ -174,6 +187,9 @@ class Lifecycle:
             with self._guard:
                 self._timers.discard(timer)
                 if self._closed:
+                    return
+                if self._held is not None and operation.resource:
+                    self._held.append(fire)
                     return
             self._over(operation, operation.failed if operation.ends_in else operation.done)
 

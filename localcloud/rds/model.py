@@ -32,8 +32,12 @@ class Cluster:
 
     :param cross_account: a clone of another account's cluster.
     :param restoring_from: ARN of the snapshot that its data are being copied from.
+    :param booted: its server has run, so that what was to be set up on it is.
+    :param restorable_from: epoch seconds; backups begin then. None before there are any.
+    :param restorable_until: epoch seconds; so far its log has been followed.
     :param lag_until: until then describe still shows ``available``, as AWS does for a moment after a modify.
     :param withdrawn: the cluster endpoints lead nowhere (during a rename, AWS drops the old name at once).
+    :param idle: made for tests of many: nothing but names and log files, no server ever.
     :param pending_password: set on the server as soon as one runs.
     :param pending_database: created as soon as a server runs.
     :param pending_identifier: rename asked for without ApplyImmediately; localcloud has no maintenance windows.
@@ -70,8 +74,12 @@ class Cluster:
     cross_account: bool = False
     secret: MasterSecret | None = None
     restoring_from: str | None = None
+    booted: bool = False
+    restorable_from: float | None = None
+    restorable_until: float = 0.0
     lag_until: float = 0.0
     withdrawn: bool = False
+    idle: bool = False
     pending_password: str | None = None
     pending_database: str | None = None
     pending_identifier: str | None = None

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 
 from localcloud.mariadb.errors import EngineError
+from localcloud.rds import standalone
 from localcloud.rds.errors import RdsError
 from localcloud.rds.lifecycle import REBOOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from moto.rds.models import DBInstance
 
     from localcloud.rds.core import Core
     from localcloud.rds.lifecycle import Operation
@@ -43,11 +46,13 @@ class Recovery:
 
     def dump(self) -> dict[str, Any]:
         """Return the state, with the operations under way; the caller holds the lock."""
-        return {"regions": self.core.regions, "operations": self.core.lifecycle.operations()}
+        core = self.core
+        return {"regions": core.regions, "retained": core.retained, "operations": core.lifecycle.operations()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`dump` gave; :meth:`start` goes on from there."""
         self.core.regions.update(state["regions"])
+        self.core.retained.update(state.get("retained", {}))
         self._unfinished = state["operations"]
 
     def start(self) -> None:
@@ -57,11 +62,15 @@ class Recovery:
             cluster.port = core.cloud.config.db_port
         core.engine.prune(
             {cluster.resource_id for _, cluster in self._clusters()}
+            | set(core.retained)
+            | {database.dbi_resource_id for database in standalone.served()}
             | {snapshot.key for region in core.regions.values() for snapshot in region.snapshots.values()}
         )
         for region, cluster in self._clusters():
             if _had_server(region, cluster):
                 self._boot(region, cluster)
+        for database in standalone.served():
+            self._serve(database)
         unfinished, self._unfinished = self._unfinished, []
         core.lifecycle.resume(unfinished)
         self._watch.start()
@@ -117,6 +126,18 @@ class Recovery:
             for region, cluster in self._clusters():
                 if cluster.resource_id in crashed:
                     self._revive(region, cluster)
+            for database in standalone.served():
+                if database.dbi_resource_id in crashed:
+                    self._serve(database)
+
+    def _serve(self, database: DBInstance) -> None:
+        """Start the server of an instance without a cluster."""
+        try:
+            standalone.boot(self.core, database)
+        except (EngineError, pymysql.err.MySQLError):
+            log.exception("the server of %s does not start", database.db_instance_identifier)
+            self.core.engine.stop(database.dbi_resource_id)
+            database.status = "failed"
 
     def _revive(self, region: Region, cluster: Cluster) -> None:
         """Start a server that has died; the statuses stay, as AWS shows the restart as an event only."""
@@ -148,6 +169,8 @@ class Recovery:
 def _had_server(region: Region, cluster: Cluster) -> bool:
     """Whether a server belongs to a cluster as its state is; an operation under way starts or ends it then."""
     members = region.members(cluster)
-    return cluster.status not in WITHOUT_SERVER and any(
-        member.listening or member.status not in NOT_SERVED for member in members
+    return (
+        not cluster.idle
+        and cluster.status not in WITHOUT_SERVER
+        and any(member.listening or member.status not in NOT_SERVED for member in members)
     )

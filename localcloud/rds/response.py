@@ -11,12 +11,21 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.serialize import DefaultAttributePicker
 from moto.rds.responses import RDSResponse
 
-from localcloud.rds import catalog, rules, views
+from localcloud.errors import error_body
+from localcloud.rds import catalog, rules, standalone, views
 from localcloud.rds.clusters import Clusters
-from localcloud.rds.errors import InvalidParameterCombinationError
+from localcloud.rds.errors import (
+    InstanceNotFoundError,
+    InvalidParameterCombinationError,
+    InvalidParameterValueError,
+    LogFileNotFoundError,
+    RdsError,
+)
 from localcloud.rds.instances import Instances
+from localcloud.rds.logs.api import LogFiles
 from localcloud.rds.modify import ModifyCluster
 from localcloud.rds.restore import Restore
+from localcloud.rds.retained import Retained
 from localcloud.rds.roles import Roles
 from localcloud.rds.shares import Shares
 from localcloud.rds.snapshots import Snapshots
@@ -55,10 +64,12 @@ class Service:
         self.clusters = Clusters(core, self.snapshots)
         self.modify = ModifyCluster(core)
         self.restore = Restore(core)
+        self.retained = Retained(core)
         self.shares = Shares(core)
         self.roles = Roles(core)
         self.instances = Instances(core)
         self.tagging = Tagging(core)
+        self.logs = LogFiles(core)
 
 
 class Response(RDSResponse):
@@ -125,6 +136,14 @@ class Response(RDSResponse):
         """RestoreDBClusterToPointInTime."""
         return Plain({"DBCluster": self.service.restore.to_point_in_time(self.here, self.plain_params)})
 
+    def describe_db_cluster_automated_backups(self) -> ActionResult:
+        """DescribeDBClusterAutomatedBackups."""
+        return Plain(self.service.retained.describe(self.here, self.plain_params))
+
+    def delete_db_cluster_automated_backup(self) -> ActionResult:
+        """DeleteDBClusterAutomatedBackup."""
+        return Plain(self.service.retained.delete(self.here, self.plain_params))
+
     # ---- instances ---------------------------------------------------------------------------------------------------
 
     def create_db_instance(self) -> ActionResult:
@@ -133,7 +152,10 @@ class Response(RDSResponse):
         if params.get("Engine") == catalog.ENGINE and not params.get("DBClusterIdentifier"):
             raise InvalidParameterCombinationError("An instance of aurora-mysql needs a DBClusterIdentifier.")
         if not params.get("DBClusterIdentifier"):
-            return super().create_db_instance()
+            made = super().create_db_instance()
+            if (database := self._served(params["DBInstanceIdentifier"])) is not None:
+                standalone.created(self.service.core, database)
+            return made
         return Plain({"DBInstance": self.service.instances.create(self.here, params, self.backend.databases)})
 
     def describe_db_instances(self) -> ActionResult:
@@ -159,25 +181,63 @@ class Response(RDSResponse):
         """ModifyDBInstance."""
         params = self.plain_params
         if self._is_motos(params["DBInstanceIdentifier"]):
-            return super().modify_db_instance()
+            modified = super().modify_db_instance()
+            name = params.get("NewDBInstanceIdentifier") or params["DBInstanceIdentifier"]
+            if (database := self._served(name)) is not None:
+                standalone.changed(self.service.core, database)
+            return modified
         return Plain({"DBInstance": self.service.instances.modify(self.here, params, self.backend.databases)})
 
     def delete_db_instance(self) -> ActionResult:
         """DeleteDBInstance."""
         params = self.plain_params
         if self._is_motos(params["DBInstanceIdentifier"]):
-            return super().delete_db_instance()
+            database = self._served(params["DBInstanceIdentifier"])
+            deleted = super().delete_db_instance()
+            if database is not None:
+                standalone.deleted(self.service.core, database.dbi_resource_id)
+            return deleted
         return Plain({"DBInstance": self.service.instances.delete(self.here, params)})
 
     def reboot_db_instance(self) -> ActionResult:
         """RebootDBInstance."""
         params = self.plain_params
         if self._is_motos(params["DBInstanceIdentifier"]):
+            if (database := self._served(params["DBInstanceIdentifier"])) is not None:
+                standalone.reboot(self.service.core, database)
             return super().reboot_db_instance()
         return Plain({"DBInstance": self.service.instances.reboot(self.here, params)})
 
     def _is_motos(self, identifier: str) -> bool:
         return identifier in self.backend.databases
+
+    def _served(self, identifier: str) -> Any:
+        """Return an instance of moto's that has a server, or None."""
+        database = self.backend.databases.get(identifier)
+        return database if database is not None and standalone.is_served(database) else None
+
+    # ---- log files ---------------------------------------------------------------------------------------------------
+
+    def describe_db_log_files(self) -> ActionResult:
+        """DescribeDBLogFiles."""
+        return Plain(self.service.logs.describe(self.here, self.plain_params))
+
+    def download_db_log_file_portion(self) -> ActionResult:
+        """DownloadDBLogFilePortion."""
+        return self.service.logs.portion(self.here, self.plain_params)
+
+    @classmethod
+    def complete_log_file(cls, request: Any, full_url: str, headers: Any) -> Any:
+        """DownloadCompleteDBLogFile, which has a path of its own and no model."""
+        response = cls()
+        response.automated_parameter_parsing = False
+        response.setup_class(request, full_url, headers)
+        try:
+            return 200, {"Content-Type": "text/plain"}, response.service.logs.whole(response.here, request.path)
+        except RdsError as error:
+            content_type, body = error_body("query", error.code, error.message)
+            status = 404 if isinstance(error, InstanceNotFoundError | LogFileNotFoundError) else 400
+            return status, {"Content-Type": content_type}, body
 
     # ---- snapshots ---------------------------------------------------------------------------------------------------
 
@@ -243,6 +303,7 @@ class Response(RDSResponse):
         manual = sum(snapshot.snapshot_type == "manual" for snapshot in here.snapshots.values())
         used = {
             "DBClusters": (len(here.clusters), quotas.clusters),
+            "DBInstances": (len(here.instances), quotas.instances),
             "ManualClusterSnapshots": (manual, quotas.manual_snapshots),
         }
         return Plain(
@@ -276,6 +337,19 @@ class Response(RDSResponse):
                     tags=[],
                 )
         return super().describe_db_cluster_parameter_groups()
+
+    def describe_db_cluster_parameters(self) -> ActionResult:
+        """DescribeDBClusterParameters: what somebody has set (``Source=user``); defaults of the engine are not listed."""
+        if self.params.get("DBClusterParameterGroupName", "").startswith("default."):
+            return Plain({"Parameters": []})
+        return super().describe_db_cluster_parameters()
+
+    def modify_db_cluster_parameter_group(self) -> ActionResult:
+        """ModifyDBClusterParameterGroup; nobody may change a default group."""
+        name = self.params.get("DBClusterParameterGroupName", "")
+        if name.startswith("default."):
+            raise InvalidParameterValueError(f"The parameter group {name} cannot be modified: it is a default group.")
+        return super().modify_db_cluster_parameter_group()
 
     def describe_events(self) -> ActionResult:
         """DescribeEvents of clusters, members and cluster snapshots, the last hour unless asked otherwise."""

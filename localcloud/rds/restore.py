@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localcloud.rds import catalog, lifecycle, rules, views
+from localcloud.rds.backups import restorable
 from localcloud.rds.clusters import COMMON, build, check_new
 from localcloud.rds.core import new_id
 from localcloud.rds.errors import (
@@ -17,6 +19,7 @@ from localcloud.rds.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from localcloud.rds.core import Core
     from localcloud.rds.model import Cluster, Params, Region
@@ -79,12 +82,13 @@ class Restore:
         return views.cluster(region, cluster)
 
     def to_point_in_time(self, region: Region, params: Params) -> dict[str, Any]:
-        """RestoreDBClusterToPointInTime: full-copy (default) or copy-on-write, of this moment only.
+        """RestoreDBClusterToPointInTime: full-copy (default) of now or of a moment, or copy-on-write of now.
 
         By ARN, copy-on-write of another account's cluster that it shares through RAM.
 
-        :raises InvalidParameterCombinationError: RestoreToTime: there is no log to replay, and another moment's data
-            would be wrong without a word. A rule of cloning across accounts is broken.
+        :raises InvalidParameterCombinationError: not exactly one of RestoreToTime and UseLatestRestorableTime, a moment
+            for copy-on-write, or a rule of cloning across accounts is broken.
+        :raises InvalidParameterValueError: the cluster cannot be restored to that moment.
         :raises ClusterNotFoundError: unknown source, or another account's that is not shared with this one.
         """
         rules.known_parameters(params, POINT_IN_TIME, "RestoreDBClusterToPointInTime")
@@ -95,15 +99,11 @@ class Restore:
             source = self._source(region, params)
             if kind not in {"full-copy", "copy-on-write"}:
                 raise InvalidParameterValueError(f"Invalid RestoreType: {kind}. Known: full-copy, copy-on-write.")
-            if params.get("RestoreToTime"):
-                raise InvalidParameterCombinationError(
-                    "localcloud restores to the latest time only: give UseLatestRestorableTime, not RestoreToTime."
-                )
-            if not params.get("UseLatestRestorableTime"):
-                raise InvalidParameterCombinationError("Specify UseLatestRestorableTime (or, on AWS, RestoreToTime).")
-            core.require_available(source, "restore to a point in time")
+            if source.resource_id not in core.retained:
+                core.require_available(source, "restore to a point in time")
             if source.account != region.account:
                 self._check_clone_from_abroad(region, source, kind, params)
+            moment = self._moment(source, kind, params)
             key = core.key_for(region, params["KmsKeyId"]) if params.get("KmsKeyId") else source.kms_key_id
             cluster = build(
                 core,
@@ -123,9 +123,12 @@ class Restore:
 
         def work() -> None:
             key = new_id("clone-")
-            # what would end the source's server waits until its data are read
-            with core.working(source.resource_id):
-                core.engine.snapshot(source.resource_id, key)
+            if moment is None:
+                # what would end the source's server waits until its data are read
+                with core.working(source.resource_id):
+                    core.engine.snapshot(source.resource_id, key)
+            else:
+                core.engine.snapshot_at(source.resource_id, key, moment)
             try:
                 core.engine.restore(key, cluster.resource_id)
             finally:
@@ -151,10 +154,24 @@ class Restore:
             ):
                 return self.core.cluster(self.core.region(arn.account, arn.region), arn.name)
             return self.core.cluster(region, params["SourceDBClusterIdentifier"])
-        for cluster in region.clusters.values():
+        for cluster in [*region.clusters.values(), *self.core.retained_in(region)]:
             if cluster.resource_id == resource:
                 return cluster
         raise ClusterNotFoundError(f"DBCluster {resource} not found.")
+
+    def _moment(self, source: Cluster, kind: str, params: Params) -> float | None:
+        """Return the moment to restore to, in epoch seconds; None is now, as the source's storage is."""
+        latest, asked = bool(params.get("UseLatestRestorableTime")), params.get("RestoreToTime")
+        if latest == bool(asked):
+            raise InvalidParameterCombinationError("Specify one of UseLatestRestorableTime and RestoreToTime.")
+        gone = source.resource_id in self.core.retained
+        if kind == "copy-on-write" and (asked or gone):
+            raise InvalidParameterCombinationError(
+                "copy-on-write is of a cluster as it is now: it takes neither RestoreToTime nor a retained backup."
+            )
+        if asked:
+            return _restorable_moment(source, asked)
+        return source.restorable_until if gone else None
 
     def _check_clone_from_abroad(self, region: Region, source: Cluster, kind: str, params: Params) -> None:
         """Check what AWS asks of a clone across accounts (Aurora User Guide, "Cross-account cloning").
@@ -205,3 +222,31 @@ class Restore:
             failed,
             cluster,
         )
+
+
+def _restorable_moment(cluster: Cluster, asked: datetime) -> float:
+    """Return RestoreToTime in full epoch seconds, if the cluster can be restored to it.
+
+    The code is AWS's, and the words are nearly (they were seen for instances: "cannot be restored to a time earlier than
+    2022-10-20T12:59:32Z because its backup retention period is set to 1 days", "... later than ...").
+
+    :raises InvalidParameterValueError: before its backups begin, or after the latest restorable time.
+    """
+    window = restorable(cluster)
+    if window is None:
+        raise InvalidParameterValueError(
+            f"The specified cluster {cluster.identifier} cannot be restored: it has no backups yet; see its "
+            "LatestRestorableTime."
+        )
+    moment = float(int(asked.replace(tzinfo=UTC).timestamp()))
+    first, last = (views.moment(at) for at in window)
+    if moment < window[0]:
+        raise InvalidParameterValueError(
+            f"The specified cluster cannot be restored to a time earlier than {first:%Y-%m-%dT%H:%M:%SZ}, when its "
+            f"backups begin; its backup retention period is set to {cluster.backup_retention} days."
+        )
+    if moment > window[1]:
+        raise InvalidParameterValueError(
+            f"The specified cluster cannot be restored to a time later than {last:%Y-%m-%dT%H:%M:%SZ}."
+        )
+    return moment

@@ -36,20 +36,23 @@ class Quotas:
     """AWS's default quotas, per account and region.
 
     :param clusters: clusters.
+    :param instances: instances.
     :param manual_snapshots: manual cluster snapshots, those being made included.
     :param copies: cluster snapshot copies in progress to the region.
     """
 
     clusters: int = 40
+    instances: int = 40
     manual_snapshots: int = 100
     copies: int = 5
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Quotas:
-        """Quotas from LOCALCLOUD_RDS_QUOTA_CLUSTERS, _MANUAL_SNAPSHOTS and _COPIES; whole numbers."""
+        """Quotas from LOCALCLOUD_RDS_QUOTA_CLUSTERS, _INSTANCES, _MANUAL_SNAPSHOTS and _COPIES; whole numbers."""
         env = os.environ if environ is None else environ
         return cls(
             clusters=int(env.get("LOCALCLOUD_RDS_QUOTA_CLUSTERS") or cls.clusters),
+            instances=int(env.get("LOCALCLOUD_RDS_QUOTA_INSTANCES") or cls.instances),
             manual_snapshots=int(env.get("LOCALCLOUD_RDS_QUOTA_MANUAL_SNAPSHOTS") or cls.manual_snapshots),
             copies=int(env.get("LOCALCLOUD_RDS_QUOTA_COPIES") or cls.copies),
         )

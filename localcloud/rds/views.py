@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from localcloud.rds import network
+from localcloud.rds.backups import restorable
 from localcloud.rds.endpoints import HOSTED_ZONE_ID, address
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def cluster(region: Region, item: Cluster) -> dict[str, Any]:
     """``DBCluster``."""
     secret = item.secret
     members = region.members(item)
+    first, last = restorable(item) or (None, None)
     return {
         "DBClusterIdentifier": item.identifier,
         "DBClusterArn": item.arn,
@@ -72,8 +74,8 @@ def cluster(region: Region, item: Cluster) -> dict[str, Any]:
         "PreferredBackupWindow": item.backup_window,
         "PreferredMaintenanceWindow": item.maintenance_window,
         "ClusterCreateTime": moment(item.created),
-        "EarliestRestorableTime": moment(item.created),
-        "LatestRestorableTime": moment(time.time()),
+        "EarliestRestorableTime": first and moment(first),
+        "LatestRestorableTime": last and moment(last),
         "ReadReplicaIdentifiers": [],
         "AssociatedRoles": [
             {"RoleArn": role.arn, "Status": role.status, "FeatureName": role.feature or None} for role in item.roles
@@ -93,6 +95,37 @@ def cluster(region: Region, item: Cluster) -> dict[str, Any]:
         "NetworkType": "IPV4",
         "ServerlessV2ScalingConfiguration": item.serverless,
         "LocalWriteForwardingStatus": "disabled",
+    }
+
+
+def automated_backup(item: Cluster, its_status: str) -> dict[str, Any]:
+    """``DBClusterAutomatedBackup``."""
+    first, last = restorable(item) or (None, None)
+    return {
+        "DBClusterAutomatedBackupsArn": f"arn:aws:rds:{item.region}:{item.account}:cluster-auto-backup:"
+        f"{item.resource_id.replace('cluster-', 'ab-').lower()}",
+        "DBClusterIdentifier": item.identifier,
+        "DBClusterArn": item.arn,
+        "DbClusterResourceId": item.resource_id,
+        "Region": item.region,
+        "Status": its_status,
+        "RestoreWindow": {"EarliestTime": first and moment(first), "LatestTime": last and moment(last)},
+        "Engine": item.engine,
+        "EngineVersion": item.engine_version,
+        "EngineMode": "provisioned",
+        "LicenseModel": item.engine,
+        "MasterUsername": item.master_username,
+        "VpcId": item.vpc_id,
+        "AvailabilityZones": item.zones,
+        "Port": item.port,
+        "ClusterCreateTime": moment(item.created),
+        "StorageEncrypted": item.kms_key_id is not None,
+        "KmsKeyId": item.kms_key_id,
+        "StorageType": "aurora",
+        "AllocatedStorage": 1,
+        "BackupRetentionPeriod": item.backup_retention,
+        "PreferredBackupWindow": item.backup_window,
+        "IAMDatabaseAuthenticationEnabled": item.iam_authentication,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -31,11 +32,18 @@ if TYPE_CHECKING:
     from localcloud.config import CloudConfig
 
 RUNS_TABLE = "aurora-ops-runs"
+AUDIT_TABLE = "aurora-ops-audit"
 TOPIC = "aurora-ops"
 QUEUE = "aurora-ops-inbox"
 BUCKET = f"aurora-ops-{STAGING}"
 SQL_BUCKET = f"aurora-ops-sql-{STAGING}"
 REPORT_BUCKET = f"aurora-ops-{SHARED}"
+COPY_REGION = "eu-central-1"
+AUDIT_BUCKET = f"aurora-ops-audit-{SHARED}"
+LOGS_TABLE = "aurora-ops-audit-logs"
+LOGS_BUCKET = f"aurora-ops-audit-logs-{SHARED}"
+# Who was there and which statements were run, but not every SET: sessions are given secrets in variables.
+AUDITED = "CONNECT,QUERY_DCL,QUERY_DDL,QUERY_DML,TABLE"
 ENDPOINT_PARAMETER = "/staging/shop/database/endpoint"
 S3_ROLE = "staging-shop-aurora-s3"
 POLICY = "aurora-ops"
@@ -91,20 +99,8 @@ def attach_policies(config: CloudConfig, folder: Path) -> None:
 
 
 def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
-    _create(
-        admin_client(SHARED, "dynamodb", config).create_table,
-        "ResourceInUseException",
-        TableName=RUNS_TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    _create(
-        admin_client(SHARED, "dynamodb", config).update_time_to_live,
-        "ValidationException",
-        TableName=RUNS_TABLE,
-        TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
-    )
+    for table in (RUNS_TABLE, AUDIT_TABLE, LOGS_TABLE):
+        _table(config, table)
     topic = admin_client(SHARED, "sns", config).create_topic(Name=TOPIC)["TopicArn"]
     sqs = admin_client(SHARED, "sqs", config)
     url = sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
@@ -112,7 +108,12 @@ def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _topic_may_send(topic, arn)})
     admin_client(SHARED, "sns", config).subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     _bucket(config, SHARED, REPORT_BUCKET)
-    say(f"shared services: table {RUNS_TABLE}, topic {TOPIC}, queue {QUEUE}, bucket {REPORT_BUCKET}")
+    for bucket in (AUDIT_BUCKET, LOGS_BUCKET):
+        _bucket(config, SHARED, bucket, locks=True)
+    say(
+        f"shared services: tables {RUNS_TABLE}, {AUDIT_TABLE} and {LOGS_TABLE}, topic {TOPIC}, queue {QUEUE}, buckets"
+        f" {REPORT_BUCKET}, {AUDIT_BUCKET} and {LOGS_BUCKET}"
+    )
 
 
 def _production(config: CloudConfig, say: Callable[[str], None]) -> None:
@@ -120,6 +121,7 @@ def _production(config: CloudConfig, say: Callable[[str], None]) -> None:
     vpc, subnets = _network(config, PRODUCTION, "production", "10.1")
     _subnet_group(config, PRODUCTION, "prod-db", subnets)
     group = _security_group(config, PRODUCTION, vpc, "prod-shop-db", "10.1.0.0/16")
+    _audited_group(config, PRODUCTION, "prod-shop", "shop in production")
     say("production: network and key alias/shop-prod")
     with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
         files = pool.submit(seed_production_files, config, key, vpc, subnets)
@@ -129,18 +131,13 @@ def _production(config: CloudConfig, say: Callable[[str], None]) -> None:
 
 def _staging(config: CloudConfig, say: Callable[[str], None]) -> None:
     key = _key(config, STAGING, "alias/shop-staging")
+    _key(replace(config, region=COPY_REGION), STAGING, "alias/shop-staging")  # copies of snapshots are kept there
     vpc, subnets = _network(config, STAGING, "staging", "10.2")
     _subnet_group(config, STAGING, "staging-db", subnets)
     group = _security_group(config, STAGING, vpc, "staging-shop-db", "10.2.0.0/16")
     # No rule lets anybody in: a database restored from production is reached by nobody but the refresh.
     _security_group(config, STAGING, vpc, "staging-shop-restore", None)
-    _create(
-        admin_client(STAGING, "rds", config).create_db_cluster_parameter_group,
-        "DBParameterGroupAlreadyExists",
-        DBClusterParameterGroupName="staging-shop",
-        DBParameterGroupFamily="aurora-mysql8.0",
-        Description="shop in staging",
-    )
+    _audited_group(config, STAGING, "staging-shop", "shop in staging")
     _create(
         admin_client(STAGING, "iam", config).create_role,
         "EntityAlreadyExists",
@@ -170,8 +167,49 @@ def _apps(config: CloudConfig, say: Callable[[str], None]) -> None:
     seed_apps(config, subnets, say)
 
 
-def _bucket(config: CloudConfig, account: str, name: str) -> None:
-    """Create a bucket that encrypts what it is given and that nobody outside can read."""
+def _audited_group(config: CloudConfig, account: str, name: str, description: str) -> None:
+    """Create a cluster parameter group by which clusters are audited."""
+    rds = admin_client(account, "rds", config)
+    _create(
+        rds.create_db_cluster_parameter_group,
+        "DBParameterGroupAlreadyExists",
+        DBClusterParameterGroupName=name,
+        DBParameterGroupFamily="aurora-mysql8.0",
+        Description=description,
+    )
+    values = {"server_audit_events": AUDITED, "server_audit_logging": "1"}
+    rds.modify_db_cluster_parameter_group(
+        DBClusterParameterGroupName=name,
+        Parameters=[
+            {"ParameterName": key, "ParameterValue": values[key], "ApplyMethod": "immediate"} for key in values
+        ],
+    )
+
+
+def _table(config: CloudConfig, name: str) -> None:
+    """Create a table whose items have two keys and may expire."""
+    dynamodb = admin_client(SHARED, "dynamodb", config)
+    _create(
+        dynamodb.create_table,
+        "ResourceInUseException",
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    _create(
+        dynamodb.update_time_to_live,
+        "ValidationException",
+        TableName=name,
+        TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
+    )
+
+
+def _bucket(config: CloudConfig, account: str, name: str, *, locks: bool = False) -> None:
+    """Create a bucket that encrypts what it is given and that nobody outside can read.
+
+    :param locks: it keeps versions, and may keep them from being changed (Object Lock).
+    """
     s3 = admin_client(account, "s3", config)
     place = {} if config.region == "us-east-1" else {"LocationConstraint": config.region}
     _create(
@@ -179,6 +217,7 @@ def _bucket(config: CloudConfig, account: str, name: str) -> None:
         "BucketAlreadyOwnedByYou",
         Bucket=name,
         **({"CreateBucketConfiguration": place} if place else {}),
+        **({"ObjectLockEnabledForBucket": True} if locks else {}),
     )
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
@@ -275,6 +314,8 @@ def _security_group(config: CloudConfig, account: str, vpc: str, name: str, allo
         ranges = [{"CidrIp": allowed, "Description": "applications"}]
         ec2.authorize_security_group_ingress(
             GroupId=group,
-            IpPermissions=[{"IpProtocol": "tcp", "FromPort": 3306, "ToPort": 3306, "IpRanges": ranges}],
+            IpPermissions=[
+                {"IpProtocol": "tcp", "FromPort": config.db_port, "ToPort": config.db_port, "IpRanges": ranges}
+            ],
         )
     return group

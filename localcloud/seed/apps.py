@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localcloud.client import admin_client, admin_operation
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from localcloud.config import CloudConfig
 
 EKS_CLUSTER, NAMESPACE, NODEGROUP = "staging-apps", "staging", "jobs"
+APPS_NODEGROUP = "apps"
 GROUP = "aurora-ops"
 LABELS = {"workload": "jobs"}
 TAINT = {"key": "workload", "value": "jobs", "effect": "NO_SCHEDULE"}
 RBAC, RBAC_V1 = "rbac.authorization.k8s.io", "rbac.authorization.k8s.io/v1"
 MEDIA_CLAIM, DUMPS_CLAIM, STORAGE_CLASS = "media", "aurora-ops-dumps", "efs"
+MEDIA_APP, MEDIA_REPLICAS = "media-web", 2
 OURS = {"app.kubernetes.io/managed-by": "aurora-ops"}
 ID_PARAMETER, SUBPATH_PARAMETER = "/staging/shop/files/id", "/staging/shop/files/subpath"
 TIMEOUT_S, POLL_S = 60.0, 0.1
@@ -31,11 +34,13 @@ CLUSTER_RULES: list[dict[str, Any]] = [
     {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get", "create", "delete"]},
 ]
 NAMESPACE_RULES: list[dict[str, Any]] = [
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "create", "delete"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "create", "patch", "delete"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "delete"]},
     {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get", "create", "delete"]},
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "patch"]},
+    {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["get"]},
 ]
 
 
@@ -46,27 +51,30 @@ def seed_apps(config: CloudConfig, subnets: list[str], say: Callable[[str], None
     if EKS_CLUSTER not in eks.list_clusters()["clusters"]:
         eks.create_cluster(name=EKS_CLUSTER, roleArn=node_role, resourcesVpcConfig={"subnetIds": subnets})
     _until(lambda: eks.describe_cluster(name=EKS_CLUSTER)["cluster"]["status"] == "ACTIVE")
-    if NODEGROUP not in eks.list_nodegroups(clusterName=EKS_CLUSTER)["nodegroups"]:
-        eks.create_nodegroup(
-            clusterName=EKS_CLUSTER,
-            nodegroupName=NODEGROUP,
-            subnets=subnets,
-            nodeRole=node_role,
-            scalingConfig={"minSize": 0, "maxSize": 3, "desiredSize": 1},
-            labels=LABELS,
-            taints=[TAINT],
-        )
+    there = eks.list_nodegroups(clusterName=EKS_CLUSTER)["nodegroups"]
+    for name, placing in ((NODEGROUP, {"labels": LABELS, "taints": [TAINT]}), (APPS_NODEGROUP, {})):
+        if name not in there:
+            eks.create_nodegroup(
+                clusterName=EKS_CLUSTER,
+                nodegroupName=name,
+                subnets=subnets,
+                nodeRole=node_role,
+                scalingConfig={"minSize": 0, "maxSize": 3, "desiredSize": 1},
+                **placing,
+            )
     principal = role_arn(STAGING)
     if principal not in eks.list_access_entries(clusterName=EKS_CLUSTER)["accessEntries"]:
         eks.create_access_entry(clusterName=EKS_CLUSTER, principalArn=principal, kubernetesGroups=[GROUP])
     admin_operation(
         "kube-apply", config, account=STAGING, region=config.region, cluster=EKS_CLUSTER, objects=access_of(NAMESPACE)
     )
-    say(f"staging: EKS cluster {EKS_CLUSTER}, node group {NODEGROUP}, namespace {NAMESPACE}")
+    say(f"staging: EKS cluster {EKS_CLUSTER}, node groups {NODEGROUP} and {APPS_NODEGROUP}, namespace {NAMESPACE}")
 
 
 def seed_claims(config: CloudConfig, say: Callable[[str], None]) -> None:
-    """Make what the applications of staging see of its files before a refresh: claims, and the parameters that name them."""
+    """Make what the applications of staging see of its files before a refresh, and one that uses them day and night."""
+    apply = partial(admin_operation, "kube-apply", config, account=STAGING, region=config.region, cluster=EKS_CLUSTER)
+    apply(objects=[_media_app()])
     media, tools = (find_seeded(config, STAGING, name) for name in (STAGING_FILES, STAGING_TOOLS))
     ssm = admin_client(STAGING, "ssm", config)
     try:
@@ -75,8 +83,8 @@ def seed_claims(config: CloudConfig, say: Callable[[str], None]) -> None:
     except ssm.exceptions.ParameterAlreadyExists:
         return  # seeded before, and refreshed perhaps
     objects = [_storage_class(), *_claim_of(MEDIA_CLAIM, media), *_claim_of(DUMPS_CLAIM, tools)]
-    admin_operation("kube-apply", config, account=STAGING, region=config.region, cluster=EKS_CLUSTER, objects=objects)
-    say(f"staging: claims {MEDIA_CLAIM} and {DUMPS_CLAIM}")
+    apply(objects=objects)
+    say(f"staging: claims {MEDIA_CLAIM} and {DUMPS_CLAIM}, application {MEDIA_APP}")
 
 
 def _storage_class() -> dict[str, Any]:
@@ -114,6 +122,29 @@ def _claim_of(name: str, file_system: str) -> list[dict[str, Any]]:
             "spec": {**common, "volumeName": volume, "resources": {"requests": {"storage": "20Gi"}}},
         },
     ]
+
+
+def _media_app() -> dict[str, Any]:
+    """Write an application that has the files mounted as long as it runs, and tells in its log how many there are."""
+    labels, folder = {"app": MEDIA_APP}, "/srv/media"
+    script = f'echo "serving $(find {folder} -type f | wc -l) files"; exec sleep infinity'
+    container = {
+        "name": "web",
+        "image": "registry.example.com/shop/media-web:4.2",
+        "command": ["sh", "-c", script],
+        "volumeMounts": [{"name": "media", "mountPath": folder}],
+    }
+    volumes = [{"name": "media", "persistentVolumeClaim": {"claimName": MEDIA_CLAIM}}]
+    return {
+        "kind": "Deployment",
+        "apiVersion": "apps/v1",
+        "metadata": {"name": MEDIA_APP, "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "replicas": MEDIA_REPLICAS,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container], "volumes": volumes}},
+        },
+    }
 
 
 def access_of(namespace: str) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from moto.sts.responses import TokenResponse
 from localcloud import policy
 from localcloud.accounts import Session, find_role
 from localcloud.cloud import Caller
-from localcloud.guard import error_body
+from localcloud.errors import error_body
 
 if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE

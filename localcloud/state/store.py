@@ -11,6 +11,7 @@ import logging
 import shutil
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pickle import PicklingError
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 LARGE_BYTES = 256 * 1024
 PAUSE_S = 0.2
+REST, LONGEST_PAUSE_S = 3, 2.0
 MOTO_ACCOUNT = "123456789012"
 TRIES = 20
 # Services that a call to a service changes besides: saved with it.
@@ -174,10 +176,12 @@ class Store:
     # ---- inside ------------------------------------------------------------------------------------------------------
 
     def _write_later(self) -> None:
+        took_s = 0.0
         while not self._stop.is_set():
             self._wake.wait()
-            self._stop.wait(PAUSE_S)
+            self._stop.wait(pause_s(took_s))
             self._wake.clear()
+            began = time.monotonic()
             with self._guard:
                 due, self._due = self._due, set()
             for name in due:
@@ -185,6 +189,7 @@ class Store:
                     self._save(name)
                 except (StateError, OSError):
                     log.exception("the state of %s could not be saved", name)
+            took_s = time.monotonic() - began
 
     def _save(self, name: str) -> None:
         """Save, once for all who asked before it began."""
@@ -252,6 +257,11 @@ class Store:
 
     def _services(self) -> set[str]:
         return {backends.service_name for backends in _in_use()}
+
+
+def pause_s(took_s: float) -> float:
+    """Say for how long nothing is saved after saving took so long: a state of megabytes must not keep its service busy."""
+    return min(max(PAUSE_S, REST * took_s), LONGEST_PAUSE_S)
 
 
 def _instances(service: str) -> list[BackendDict[Any]]:
