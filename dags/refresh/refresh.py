@@ -28,8 +28,8 @@ something is left behind and named in the record's warnings.
 from __future__ import annotations
 
 from airflow.sdk import dag
-from aurora_ops.dagkit.defaults import DAG_DEFAULTS
 from aurora_ops.dagkit.environments import Configured, configured
+from aurora_ops.dagkit.followed import dag_defaults
 from aurora_ops.dagkit.lateness import late_alert
 from aurora_ops.dagkit.paths import include
 from aurora_ops.dagkit.refresh_params import refresh_params
@@ -40,7 +40,7 @@ from aurora_ops.task_groups.db.obtain_snapshot import obtain_snapshot
 from aurora_ops.task_groups.db.restore_database import restore_database
 from aurora_ops.task_groups.refresh.approve import approve
 from aurora_ops.task_groups.refresh.files import files
-from aurora_ops.task_groups.refresh.finish import clean_up, publish, record
+from aurora_ops.task_groups.refresh.finish import PLAN_TASK, clean_up, publish, record
 from aurora_ops.task_groups.refresh.prepare import prepare_refresh
 from aurora_ops.task_groups.refresh.switch import switch
 from aurora_ops.task_groups.typed import Outputs
@@ -54,7 +54,7 @@ def refresh(environment: Configured) -> None:
         return
 
     @dag(
-        **DAG_DEFAULTS,
+        **dag_defaults(PLAN_TASK if settings.orchestrator.audit_refreshes else None, environment.name),
         dag_id=f"refresh_{environment.name}",
         schedule=nightly(settings),
         deadline=late_alert(settings),
@@ -72,7 +72,8 @@ def refresh(environment: Configured) -> None:
         resource_id, restored_files = Outputs(restored.cluster)["resource_id"], files(settings, plan, str(probe))
         approved = approve(settings, plan, resource_id, {**masked.results, **restored_files.results})
         switched = switch(settings, plan, resource_id, Outputs(masked.users)["versions"])
-        published = publish(settings, plan, Outputs(source.first)["snapshot_id"], restored_files)
+        lock = Outputs(prepared.lock)["holder"]
+        published = publish(settings, plan, Outputs(source.first)["snapshot_id"], restored_files, lock)
         cleaned = clean_up(
             settings,
             plan,

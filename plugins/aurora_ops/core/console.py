@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-_DOMAINS = {"cn-": "amazonaws.cn", "us-gov-": "amazonaws-us-gov.com"}
+from aurora_ops.core.partitions import of_region
+
+_DOMAINS = {"aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}
 
 
 def _console(region: str, path: str) -> str:
-    domain = next((domain for prefix, domain in _DOMAINS.items() if region.startswith(prefix)), "aws.amazon.com")
-    return f"https://{region}.console.{domain}/{path}"
+    return f"https://{region}.console.{_DOMAINS.get(of_region(region), 'aws.amazon.com')}/{path}"
 
 
 def _quoted(value: str) -> str:

@@ -77,6 +77,7 @@ def resolve(raw: Mapping[str, Any], conf: Mapping[str, Any] | None = None) -> Re
         elif value is not None:
             _set(merged, RUN_PARAMS[name], value)
             origins[RUN_PARAMS[name]] = "param"
+            merged.pop("retention", None)  # what is kept has nothing to do with a run whose target is another one
     try:
         settings = Environment.model_validate(merged)
     except ValidationError as exc:
@@ -93,7 +94,8 @@ def problems_of(exc: ValidationError) -> list[PermanentError]:
         message = error["msg"].removeprefix("Value error, ")
         if error["type"] == "setting":
             told = error["ctx"]
-            found.append(ConfigError(told["field"], told["value"], told["allowed"]))
+            field = f"{where}.{told['field']}" if where else told["field"]
+            found.append(ConfigError(field, told["value"], told["allowed"]))
         elif error["type"] == "missing":
             found.append(ConfigError(where, None, "it is required"))
         elif error["type"] == "extra_forbidden":

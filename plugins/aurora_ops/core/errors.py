@@ -6,6 +6,11 @@ policy in ``dagkit.defaults`` reads nothing but these classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
 
 class AuroraOpsError(Exception):
     """Base of all errors of this package."""
@@ -73,3 +78,15 @@ def report(problems: list[PermanentError]) -> None:
     text = f"{len(problems)} problems:\n" + "\n".join(f"- {problem}" for problem in problems)
     kind = SafetyError if any(isinstance(problem, SafetyError) for problem in problems) else PermanentError
     raise kind(text)
+
+
+class Problems(list[PermanentError]):
+    """What was found wrong so far, while every check is attempted."""
+
+    def attempt(self, check: Callable[[], Found]) -> Found | None:
+        """Run a check; what it finds wrong is one more problem, and there is no result."""
+        try:
+            return check()
+        except PermanentError as exc:
+            self.append(exc)
+            return None

@@ -84,7 +84,7 @@ def estimate(
     :param prices: from ``read_prices``.
     """
     seconds, runs = expected_s(durations_s)
-    listed = f"list prices of {prices['region']}, noted {prices['noted']}"
+    listed = _listed(prices)
     hourly = _hourly(instances, prices)
     if hourly is None:
         return Estimate(seconds, runs, None, f"include/prices.yaml has no price of {instances.instance_class}")
@@ -93,6 +93,41 @@ def estimate(
     storage = size_gib * (prices["storage_gib_month"] + prices["snapshot_gib_month"]) / _HOURS_OF_MONTH
     dollars = hourly * max(seconds, _LEAST_BILLED_S) / 3600 + storage * seconds / 3600
     return Estimate(seconds, runs, round(dollars, 4), listed)
+
+
+def costs(instances: Instances, *, size_gib: float, copied_gib: float, prices: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the cost of a restore follows from once its time is known: plain values for :func:`spent`.
+
+    :param instances: instances of the new cluster.
+    :param size_gib: size of the snapshot; 0 where it is not known before.
+    :param copied_gib: what of it is copied first.
+    :param prices: from ``read_prices``.
+    """
+    hourly = _hourly(instances, prices)
+    kept = size_gib * prices["storage_gib_month"] + copied_gib * prices["snapshot_gib_month"]
+    return {
+        "copied_gib": copied_gib,
+        "instances": 1 + instances.readers,
+        "hourly": None if hourly is None else hourly + kept / _HOURS_OF_MONTH,
+        "currency": prices["currency"],
+        "prices": _listed(prices),
+    }
+
+
+def spent(about: Mapping[str, Any], seconds: float) -> str:
+    """Say what a restore has copied and used so far, and what that costs.
+
+    :param about: from :func:`costs`.
+    :param seconds: how long its instances have existed, at most.
+    """
+    hours = max(seconds, _LEAST_BILLED_S) / 3600
+    price = "cost not known" if about["hourly"] is None else f"about {about['currency']} {about['hourly'] * hours:.2f}"
+    used = f"{about['copied_gib']:g} GiB copied, {about['instances'] * hours:.2f} instance hours"
+    return f"{used}, {price} ({about['prices']})"
+
+
+def _listed(prices: Mapping[str, Any]) -> str:
+    return f"list prices of {prices['region']}, noted {prices['noted']}"
 
 
 def _hourly(instances: Instances, prices: Mapping[str, Any]) -> float | None:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aurora_ops.core.errors import MissingError, SafetyError
+from aurora_ops.core.partitions import of_arn
 
 RESTORE_PREFIX = "aws-backup-restore_"
 _RESTORED = re.compile(re.escape(RESTORE_PREFIX) + r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-(\d{1,6}))?Z?")
@@ -110,7 +111,7 @@ def _with(policy: str | None, sid: str, arn: str, account: str, actions: tuple[s
     wanted = {
         "Sid": sid,
         "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+        "Principal": {"AWS": f"arn:{of_arn(arn)}:iam::{account}:root"},
         "Action": list(actions),
         "Resource": arn,
     }

@@ -16,6 +16,7 @@ MANAGER_LABEL, MANAGER = "app.kubernetes.io/managed-by", "aurora-ops"
 RUN_LABEL = "aurora-ops/run"
 CLAIM_LABEL = "aurora-ops/claim"
 TRY_ANNOTATION = "aurora-ops/try"
+EXPIRES_ANNOTATION = "aurora-ops/expires"
 NODEGROUP_LABEL = "eks.amazonaws.com/nodegroup"
 EFS_DRIVER = "efs.csi.aws.com"
 SECRET_PATH = "/run/aurora-ops"  # noqa: S105 - a folder
@@ -49,6 +50,9 @@ class Kind(NamedTuple):
 JOBS, PODS, SECRETS = Kind("jobs", "batch"), Kind("pods"), Kind("secrets")
 CLAIMS, VOLUMES = Kind("persistentvolumeclaims"), Kind("persistentvolumes", namespaced=False)
 CLASSES, NODES = Kind("storageclasses", "storage.k8s.io", namespaced=False), Kind("nodes", namespaced=False)
+DEPLOYMENTS, STATEFUL_SETS = Kind("deployments", "apps"), Kind("statefulsets", "apps")
+REPLICA_SETS = Kind("replicasets", "apps")
+REVIEWS = Kind("selfsubjectaccessreviews", "authorization.k8s.io", namespaced=False)
 KINDS = {kind.plural: kind for kind in (JOBS, PODS, SECRETS, CLAIMS, VOLUMES, CLASSES, NODES)}
 
 
@@ -197,6 +201,8 @@ def job(
     command: list[str],
     run_key: str,
     created_in_try: int,
+    expires: str,
+    suspend: bool,
     environment: Mapping[str, str],
     secret_name: str | None,
     mounts: list[dict[str, str]],
@@ -211,6 +217,8 @@ def job(
 ) -> Object:
     """Write the manifest of a job: one pod, one try, bounded in time, without rights it does not need.
 
+    :param expires: moment from which it may be removed, should its run be dead.
+    :param suspend: it has no pod until that is taken back.
     :param environment: values that may be seen by anybody who may read the job; never a secret.
     :param secret_name: secret whose keys the container finds as files below :data:`SECRET_PATH`.
     :param mounts: claims, each ``{"claim", "path", "sub_path"}``.
@@ -267,9 +275,10 @@ def job(
         "metadata": {
             "name": name,
             "labels": labels,
-            "annotations": {RUN_LABEL: run_key, TRY_ANNOTATION: str(created_in_try)},
+            "annotations": {RUN_LABEL: run_key, TRY_ANNOTATION: str(created_in_try), EXPIRES_ANNOTATION: expires},
         },
         "spec": {
+            "suspend": suspend,
             "backoffLimit": 0,
             "activeDeadlineSeconds": deadline_s,
             "ttlSecondsAfterFinished": keep_s,
@@ -278,12 +287,18 @@ def job(
     }
 
 
-def secret(name: str, run_key: str, content: Mapping[str, str]) -> Object:
-    """Write the manifest of a secret."""
+def secret(owner: Mapping[str, Any], run_key: str, content: Mapping[str, str]) -> Object:
+    """Write the manifest of a job's secret, which goes by the job's name, and goes with it.
+
+    :param owner: the job, as it was made.
+    """
+    name = owner["metadata"]["name"]
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": owner["metadata"]["uid"]}
+    labels = {"labels": marks(run_key), "annotations": {RUN_LABEL: run_key}}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "labels": marks(run_key), "annotations": {RUN_LABEL: run_key}},
+        "metadata": {"name": name, **labels, "ownerReferences": [reference]},
         "immutable": True,
         "stringData": dict(content),
     }
@@ -370,10 +385,10 @@ def claim(*, name: str, storage_class_name: str, volume_name: str, capacity: str
     }
 
 
-def users_of(claim_name: str, pods: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Name the pods that use a claim and have not ended."""
+def users_of(claim_name: str, pods: Iterable[Object]) -> list[Object]:
+    """Find the pods that use a claim and have not ended; those on their way out use it too."""
     return [
-        pod["metadata"]["name"]
+        pod
         for pod in pods
         if (pod.get("status") or {}).get("phase") in ("Pending", "Running")
         and any(

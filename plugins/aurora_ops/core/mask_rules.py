@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-import yaml
-
 from aurora_ops.core.errors import ConfigError
 from aurora_ops.core.maskers import HIGHEST_DATE, LOWEST_DATE, MASKERS, Options, Proof, literal
 from aurora_ops.core.tables import Column, quoted
+from aurora_ops.core.yaml_files import read_yaml
 
 Decision = Literal["mask", "script", "generated", "keep"]
 JSON = "json"
@@ -57,17 +56,6 @@ class ColumnRule:
     proof: Proof
 
 
-class _Once(yaml.SafeLoader):
-    """Refuse a key that stands in a mapping twice: YAML would silently drop what the first said."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping whose keys are all different."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := sorted({str(key) for key in keys if keys.count(key) > 1}):
-            raise yaml.constructor.ConstructorError(None, None, f"{twice} stands there twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def read_rules(folder: Path) -> list[ColumnRule]:
     """Read what is decided about the columns of a schema.
 
@@ -79,10 +67,7 @@ def read_rules(folder: Path) -> list[ColumnRule]:
     where = f"masking/{folder.name}/columns.yaml"
     if not path.is_file():
         raise ConfigError(where, None, f"write {path.name}: table -> column -> rule")
-    try:
-        content: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_Once)  # noqa: S506 - a SafeLoader
-    except (ValueError, TypeError, yaml.YAMLError) as exc:
-        raise ConfigError(where, str(exc).replace("\n", " "), "write valid YAML, each table and column once") from exc
+    content: Any = read_yaml(path, where)
     if not isinstance(content, dict) or not content:
         raise ConfigError(where, content, "write table -> column -> rule")
     found: list[ColumnRule] = []

@@ -10,6 +10,7 @@ from aurora_ops.core.errors import ConfigError
 
 SCRATCH = "aurora_ops_scratch"
 SALT_VARIABLE = "@mask_salt"
+SHORTEST_SALT = 16
 
 
 def salt(master_password: str, run_key: str) -> str:

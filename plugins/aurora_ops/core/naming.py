@@ -16,6 +16,7 @@ LONGEST = 63
 _IDENTIFIER = re.compile(r"^[A-Za-z](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,62}$")
 _DIGEST = 6
 _OF_A_RUN = re.compile(r"(refresh|rekeyed|copy|manual|final)-[a-z0-9-]+-\d{8}t\d{6}")
+_KEPT = re.compile(r"kept-[a-z0-9-]+-\d{8}t\d{6}")
 _GRANT = re.compile(r"aurora-ops-(\d{12})-(.+)")
 
 
@@ -47,6 +48,21 @@ def temporary_cluster(target: str) -> str:
     return fit(target, "-restore")
 
 
+def restored_cluster(target: str, label: str | None = None) -> str:
+    """Name a cluster that is restored beside a target, and that no refresh clears away.
+
+    :param target: cluster that it stands beside.
+    :param label: tells several of one target apart.
+    """
+    return fit(target, f"-restored-{label}" if label else "-restored")
+
+
+def is_restored_beside(cluster: str, target: str) -> bool:
+    """Tell whether ``restored_cluster`` makes a name for a target, with a label or without."""
+    label = cluster.rpartition("-restored-")[2]
+    return cluster in (restored_cluster(target), restored_cluster(target, label))
+
+
 def old_cluster(target: str) -> str:
     """Name what served before, once it has been moved aside."""
     return fit(target, "-old")
@@ -72,7 +88,8 @@ def snapshot(source: str, environment: str, moment: datetime, purpose: str = "re
     :param source: source cluster identifier.
     :param environment: environment that it is for.
     :param moment: the run's logical date, or the time it was to run after.
-    :param purpose: ``refresh`` (taken), ``rekeyed``, ``copy``, ``manual`` (by a person) or ``final`` (before a deletion).
+    :param purpose: ``refresh`` (taken), ``rekeyed``, ``copy``, ``manual`` (by a person), ``final`` (before a deletion) or ``kept``
+        (a copy kept by policy; the moment is that of the data).
     """
     return fit(f"{purpose}-{environment}-{source}", f"-{stamp(moment)}")
 
@@ -95,6 +112,11 @@ def cluster_share(source: str, environment: str) -> str:
 def is_snapshot_of_a_run(name: str) -> bool:
     """Tell whether a name is one that ``snapshot`` makes: tags alone may have been copied from a cluster."""
     return _OF_A_RUN.fullmatch(name) is not None
+
+
+def is_kept_copy(name: str) -> bool:
+    """Tell whether a name is that of a copy which is kept by policy; no run removes it as its leaving."""
+    return _KEPT.fullmatch(name) is not None
 
 
 def grant(snapshot_id: str, account_id: str) -> str:

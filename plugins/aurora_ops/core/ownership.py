@@ -16,7 +16,11 @@ RUN_TAG = "aurora-ops:run"
 EXPIRES_TAG = "aurora-ops:expires"
 PUBLISHED_TAG = "aurora-ops:published"
 RETIRED_TAG = "aurora-ops:retired"
+VERIFIED_TAG = "aurora-ops:verified"
+ARCHIVED_TAG = "aurora-ops:archived"
 REPLACES_TAG = "aurora-ops:replaces"
+TAKEN_TAG = "aurora-ops:taken-at"
+COPY_OF_TAG = "aurora-ops:copy-of"
 KEEP_STOPPED_TAG = "aurora-ops:keep-stopped-until"
 
 
@@ -48,6 +52,15 @@ def temporary(run: str | None, hours: float | None, now: datetime) -> dict[str, 
 def is_ours(tags: Mapping[str, str]) -> bool:
     """Tell whether tags say that this package made it."""
     return tags.get(OWNER_TAG) == OWNER
+
+
+def kept_copy(taken: datetime, source_arn: str) -> dict[str, str]:
+    """Make the tags that tell of a copy which is kept what its data is; the owner's are ``temporary`` without hours.
+
+    :param taken: moment of the data: AWS shows when the copy was made.
+    :param source_arn: snapshot that it is a copy of.
+    """
+    return {TAKEN_TAG: taken.astimezone(UTC).isoformat(timespec="seconds"), COPY_OF_TAG: source_arn}
 
 
 def is_guarded(key: str) -> bool:

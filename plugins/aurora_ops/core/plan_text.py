@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from aurora_ops.core.estimate import Estimate
 from aurora_ops.core.people import ago, code, span, table
 from aurora_ops.core.settings import Environment
+from aurora_ops.core.windows import within
 
 _MOST_TABLES = 200
 
@@ -68,7 +69,7 @@ def changes(settings: Environment, plan: Mapping[str, Any]) -> list[str]:
     target, database = settings.target, settings.database
     live, old, new = (code(plan[f"{name}_cluster"]) for name in ("target", "old", "temporary"))
     size = f"{1 + target.instances.readers} instances of {target.instances.instance_class}"
-    users = ", ".join(code(user.username) for user in database.users) or "none"
+    users = ", ".join(code(user.label) for user in database.users) or "none"
     instances = ", ".join(map(code, plan["live_instance_ids"])) or "none"
     after = {"stop": "stopped", "keep": "kept running", "delete": "deleted"}[plan["old_cluster_policy"]]
     steps = [
@@ -92,14 +93,17 @@ def changes(settings: Environment, plan: Mapping[str, Any]) -> list[str]:
             True,
             f"cluster {new} is restored, {size}, reached through {', '.join(plan['isolation_security_groups'])} only",
         ),
-        (True, f"in it: data masked, every user of production's dropped but {users}, which get new passwords"),
+        (True, f"in it: data masked, every user of production's dropped but {users}, whose passwords are set anew"),
         (
             plan["keep_tables"],
             f"tables of the target put back into it as they are, {'by jobs on EKS' if settings.keeping_eks else 'through S3'}: "
             + ", ".join(map(code, plan["keep_tables"])),
         ),
         (plan["approval_required"], f"a person is asked, and has {span(settings.approval.within_h * 3600)} to answer"),
-        (plan["live_resource_id"], f"{live} is renamed {old}, its instances ({instances}) likewise"),
+        (
+            plan["live_resource_id"],
+            f"{live}{within(plan['windows'])} is renamed {old}, its instances ({instances}) likewise",
+        ),
         (True, f"{new} is renamed {live} and serves; secrets of users move along"),
         (target.endpoint_parameter, f"parameter {code(target.endpoint_parameter)} is given the endpoint"),
         (plan["live_resource_id"], f"{old} is {after}"),
@@ -113,6 +117,7 @@ def _files(settings: Environment, plan: Mapping[str, Any]) -> list[tuple[Any, st
     if files is None:
         return []
     parameters = f"{code(files.id_parameter)} and {code(files.subpath_parameter)}"
+    scaled = [(code(name), count) for name, count in plan["scaled_workloads"].items() if count]
     backup = f"{code(files.source_file_system)}, backed up {ago(plan['files_backed_up_at'])}"
     return [
         (
@@ -120,7 +125,9 @@ def _files(settings: Environment, plan: Mapping[str, Any]) -> list[tuple[Any, st
             f"beside all that, files of {backup}, are restored into a new file system {code(files.name)} and looked at",
         ),
         (True, f"{parameters} name that file system once the new cluster serves"),
+        *((True, f"{name} is scaled to 0, from {count} pods") for name, count in scaled),
         *((True, f"claim {code(claim)} is made anew to show its files") for claim in files.claims),
+        *((True, f"{name} is scaled back to {count}, whatever has become of its claim") for name, count in scaled),
     ]
 
 

@@ -22,6 +22,7 @@ Kind = Literal[
     "lock",
     "file system",
     "cluster share",
+    "job",
 ]
 Action = Literal["remove", "keep", "report"]
 _MOST_LINES, _LONGEST_LINE = 30, 300

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from aurora_ops.core.timeline import duration, moment
+from aurora_ops.core import pages
 from aurora_ops.core.timeline_svg import KIND_NAMES, MOST_ROWS, picture
 
 SCHEMA_VERSION = 1
-_TEMPLATE = Path(__file__).with_name("report.html.j2")
-_MOST_STEPS, _MOST_ITEMS, _LONGEST_VALUE = 1000, 200, 2000
+_MOST_STEPS = 1000
 _NAMES = (
     "target_cluster",
     "temporary_cluster",
@@ -81,7 +76,8 @@ def as_html(content: Mapping[str, Any], *, started: float, ended: float) -> byte
     steps = content["steps"]
     order = sorted(steps, key=lambda name: (steps[name].get("started", float("inf")), name))
     svg = picture(steps, content["spans"], content["upstream"], content["critical_path"], started=started, ended=ended)
-    page = _template().render(
+    return pages.render(
+        "report.html.j2",
         report=content,
         names={key: content["plan"][key] for key in _NAMES if content["plan"].get(key)},
         plan={key: value for key, value in content["plan"].items() if key not in _NAMES},
@@ -92,28 +88,3 @@ def as_html(content: Mapping[str, Any], *, started: float, ended: float) -> byte
         total=max(sum(content["time_s"].values()), 0.001),
         timeline=svg,
     )
-    return page.encode("utf-8", "replace")
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["duration"] = duration
-    environment.filters["moment"] = moment
-    environment.filters["shown"] = _shown
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-
-
-def _shown(value: Any) -> str:
-    """Write a value for people; long ones are cut, ``report.json`` has them whole."""
-    if isinstance(value, Mapping):
-        written = ", ".join(f"{key}: {_shown(inner)}" for key, inner in list(value.items())[:_MOST_ITEMS])
-    elif isinstance(value, (list, tuple)):
-        written = ", ".join(str(inner) for inner in value[:_MOST_ITEMS])
-    elif value is None or isinstance(value, bool):
-        written = "yes" if value else "none" if value is None else "no"
-    else:
-        written = f"{value:,}" if isinstance(value, (int, float)) else str(value)
-    return written[:_LONGEST_VALUE] + " ... (cut)" if len(written) > _LONGEST_VALUE else written or "none"

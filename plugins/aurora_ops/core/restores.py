@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aurora_ops.core.errors import ConfigError, PermanentError, StateError
 
@@ -126,3 +126,56 @@ def moment_refusal(source: ClusterFacts, moment: datetime) -> PermanentError | N
             f"{last and last.isoformat()}",
         )
     return None
+
+
+class SnapshotFacts(Protocol):
+    """What choosing a snapshot needs to know of it."""
+
+    @property
+    def snapshot_id(self) -> str:
+        """Its identifier."""
+
+    @property
+    def status(self) -> str:
+        """Its status."""
+
+    @property
+    def created(self) -> datetime | None:
+        """When it was taken."""
+
+
+SnapshotT = TypeVar("SnapshotT", bound=SnapshotFacts)
+
+
+def chosen_snapshot(
+    snapshots: Sequence[SnapshotT], *, cluster_id: str, named: str | None, before: datetime | None
+) -> SnapshotT:
+    """Choose the snapshot to restore: the one named, or the newest available one, taken before a moment where one is given.
+
+    :param snapshots: the cluster's, in any order and state.
+    :param cluster_id: the cluster.
+    :param named: identifier; ``None`` is the newest.
+    :param before: with its zone; ``None`` is now.
+    :raises ConfigError: there is none such, or the one named is not available.
+    """
+    usable = sorted(
+        ((snapshot.created, snapshot) for snapshot in snapshots if snapshot.status == "available" and snapshot.created),
+        key=lambda pair: (pair[0], pair[1].snapshot_id),
+    )
+    known = [snapshot.snapshot_id for _, snapshot in usable[-5:]]
+    if named:
+        found = [snapshot for snapshot in snapshots if snapshot.snapshot_id == named]
+        if not found:
+            raise ConfigError("snapshot", named, f"available ones of {cluster_id} are {known}")
+        if found[0].status != "available":
+            raise ConfigError("snapshot", named, f"it is {found[0].status}; available ones of {cluster_id} are {known}")
+        return found[0]
+    early = [snapshot for created, snapshot in usable if before is None or created < before]
+    if not early:
+        if not usable or before is None:
+            raise ConfigError(
+                "source_cluster", cluster_id, "it has no available snapshot; take one, or name another cluster"
+            )
+        oldest = usable[0][0].isoformat()
+        raise ConfigError("newest_before", before.isoformat(), f"the oldest snapshot of {cluster_id} is of {oldest}")
+    return early[-1]

@@ -156,11 +156,13 @@ def folder(environment: str, moment: datetime, run: str) -> str:
     :param moment: logical date, or when it was to run.
     :param run: ``<dag id>/<run id>``.
     """
-    run_id = run.split("/", 1)[-1]
+    return f"aurora-ops/{environment}/{moment:%Y/%m/%d}/{file_name(run.split('/', 1)[-1])}"
+
+
+def file_name(run_id: str) -> str:
+    """Make a run id a name of a file; two run ids never share one."""
     safe = _UNSAFE_IN_KEYS.sub("_", run_id)[:100].strip(".")
-    if safe != run_id:
-        safe = f"{safe}-{hashlib.sha256(run_id.encode()).hexdigest()[:10]}"
-    return f"aurora-ops/{environment}/{moment:%Y/%m/%d}/{safe}"
+    return safe if safe == run_id else f"{safe}-{hashlib.sha256(run_id.encode()).hexdigest()[:10]}"
 
 
 def _said(results: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,11 @@ from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError
 REFRESH_TAG = "refresh"
 
 
+def is_refreshable(tags: Mapping[str, str]) -> bool:
+    """Tell whether somebody has marked a resource as one that may be overwritten and deleted: ``refresh=true``."""
+    return tags.get(REFRESH_TAG) == "true"
+
+
 def require_refreshable(cluster_id: str, tags: Mapping[str, str]) -> None:
     """Refuse to change a cluster that nobody has marked for it.
 
@@ -16,7 +21,7 @@ def require_refreshable(cluster_id: str, tags: Mapping[str, str]) -> None:
     :param tags: its tags.
     :raises SafetyError: it is not tagged ``refresh=true``.
     """
-    if tags.get(REFRESH_TAG) != "true":
+    if not is_refreshable(tags):
         raise SafetyError(
             f"{cluster_id} is not tagged {REFRESH_TAG}=true; if it may be overwritten and deleted, "
             f"tag it so: aws rds add-tags-to-resource --tags Key={REFRESH_TAG},Value=true --resource-name ARN"

@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from aurora_ops.core.naming import is_identifier
+from aurora_ops.core.operation import LockMode
+from aurora_ops.core.partitions import of_arn, of_region
+from aurora_ops.core.section import AccountId, Cron, Folder, Identifier, Region, Section, Zone, refused
+from aurora_ops.core.settings_audit_logs import AuditLogs
+from aurora_ops.core.settings_retention import Retention
 from aurora_ops.core.shapes import NationalId
 from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
+from aurora_ops.core.users import User
+from aurora_ops.core.windows import WindowText
+from aurora_ops.core.workloads import PATTERN as WORKLOAD_PATTERN
 
-AccountId = Annotated[str, Field(pattern=r"^\d{12}$", description="AWS account id, 12 digits, quoted")]
-Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="AWS region, such as eu-west-1")]
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 InstanceClass = Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")]
-Folder = Annotated[str, Field(pattern=r"^[0-9A-Za-z_$]{1,64}$")]
-
-
-def _cron(value: str) -> str:
-    if len(value.split()) != 5 or not croniter.is_valid(value):  # type: ignore[no-untyped-call]
-        raise ValueError("write five cron fields: minute hour day month weekday, such as 0 2 * * *")
-    return value
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:  # OSError: a folder of zones, such as Europe
-        raise ValueError("write an IANA time zone, such as Europe/Paris") from exc
-    return value
 
 
 def _namespace(value: str) -> str:
     if value.startswith("AWS/"):
         raise ValueError("write a namespace of your own; those that begin with AWS/ are Amazon's")
-    return value
-
-
-def _identifier(value: str) -> str:
-    if not is_identifier(value):
-        raise ValueError("write letters, digits and single hyphens, none at the end, such as staging-shop")
     return value
 
 
@@ -55,20 +36,10 @@ def _pinned(value: str) -> str:
     return value
 
 
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9/_+=.@!:-]{1,512}$")]
 KubernetesName = Annotated[
     str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="name in Kubernetes")
 ]
-Identifier = Annotated[
-    str,
-    Field(min_length=1, max_length=63, pattern=r"^[a-z][a-z0-9-]*$", description="RDS identifier, lower case"),
-    AfterValidator(_identifier),
-]
-
-
-class Section(BaseModel):
-    """A part of the settings; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Source(Section):
@@ -153,17 +124,6 @@ class Target(Section):
     endpoint_parameter: str | None = Field(None, description="SSM parameter that is given the endpoint")
 
 
-class User(Section):
-    """A database user that stays; every other one of production's is dropped."""
-
-    username: Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{1,32}$", description="name of the database user")]
-    secret: str = Field(description="secret in the target's account that holds its password")
-    privileges: dict[Folder, list[Literal["SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE", "SHOW VIEW"]]] = Field(
-        default_factory=dict, description="schema to privileges, for a user that production does not have"
-    )
-    writes: bool = Field(False, description="it may write; a user that may not is proven unable to")
-
-
 class Scan(Section):
     """How columns are scanned for personal data that is left after masking."""
 
@@ -234,6 +194,9 @@ class Database(Section):
         "worker runs it itself",
     )
     users: list[User] = Field(default_factory=list, description="users that stay")
+    exact_grants: bool = Field(
+        False, description="users lose every right that their grants and privileges do not name, where they name any"
+    )
     tls_ca: str | None = Field(None, description="file of certificate authorities the server is checked against")
 
 
@@ -284,7 +247,7 @@ class Files(Section):
     subpath_parameter: ParameterName = Field(description="SSM parameter that is given the restored directory")
     claims: list[KubernetesName] = Field(
         default_factory=list,
-        description="claims of eks.claims that a refresh has show the restored directory; no pod may use them meanwhile",
+        description="claims of eks.claims that a refresh has show the restored directory; only pods of eks.workloads may use them",
     )
     old_file_system: Literal["keep", "delete"] = Field(
         "keep", description="what becomes of the file system that was published before, once nothing shows it any more"
@@ -354,6 +317,10 @@ class Eks(Section):
     claims: list[KubernetesName] = Field(
         default_factory=list, description="claims of the namespace that eks_manage_storage may make, replace and delete"
     )
+    workloads: list[Annotated[str, Field(pattern=WORKLOAD_PATTERN)]] = Field(
+        default_factory=list,
+        description="Deployment/<name> or StatefulSet/<name> on such claims: scaled to 0 while a claim is made anew, and back",
+    )
     storage_class: KubernetesName = Field("efs", description="storage class of the claims")
     cpu: Annotated[str, Field(pattern=r"^\d+(\.\d+)?m?$")] = Field("500m", description="CPU a job asks for")
     memory: Annotated[str, Field(pattern=r"^\d+(Mi|Gi)$")] = Field("1Gi", description="memory a job has")
@@ -383,6 +350,28 @@ class Orchestrator(Section):
     ) = Field("AuroraOps", description="CloudWatch namespace of the metrics of each run; none: no metrics")
     lease_h: float = Field(12, gt=0, le=72, description="hours after which a dead run's lock is void")
     records_kept_days: int = Field(365, ge=1, description="days until a record expires")
+    audit_table: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] | None = Field(
+        None,
+        description="DynamoDB table of audit trails, keys pk and sk, beside runs_table; none: operations leave no trail",
+    )
+    audit_refreshes: bool = Field(
+        default=False, description="refreshes are followed: the state of each step is written, and the audit trail"
+    )
+    audit_kept_days: int | None = Field(
+        None, ge=1, description="days until the events of a trail expire from the table; none: never"
+    )
+    audit_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = Field(
+        None, description="versioned bucket of this account that trails are exported to; none: they are not exported"
+    )
+    audit_lock_days: int | None = Field(
+        None,
+        ge=1,
+        le=36_500,
+        description="days that Object Lock keeps an exported trail from being changed or deleted; none: as the bucket says",
+    )
+    audit_lock_mode: LockMode = Field(
+        "GOVERNANCE", description="COMPLIANCE: nobody can end it, not even the account's owner"
+    )
 
 
 class Safety(Section):
@@ -403,9 +392,17 @@ class Safety(Section):
         le=24 * 30,
         description="hours after its creation that a temporary resource of a dead run is void (never before its lock is)",
     )
+    maintenance_windows: list[WindowText] = Field(
+        default_factory=list,
+        description="when a run may change what serves, such as Sat,Sun 01:00-05:00 Europe/Berlin; none: any time",
+    )
     reap: Literal["report", "remove"] = Field(
         "report", description="whether scheduled runs of reap_expired remove what has expired, or only report it"
     )
+
+    def windows(self, *, ignored: bool) -> list[str]:
+        """Give the windows that hold for a run; none, so at any time, where it ignores them."""
+        return [] if ignored else list(self.maintenance_windows)
 
 
 class Approval(Section):
@@ -425,19 +422,45 @@ class Approval(Section):
     )
 
 
-def _refused(field: str, value: object, allowed: str) -> PydanticCustomError:
-    """Make the error of a setting that another one forbids; see ``environments.problems_of``."""
-    return PydanticCustomError("setting", "{allowed}", {"field": field, "value": value, "allowed": allowed})
+class Drill(Section):
+    """A restore that proves, every week, that backups restore."""
+
+    cluster: Identifier = Field(description="one of safety.allowed_clusters; its drill stands beside it for a while")
+    from_account: Literal["source", "target"] = Field(
+        default="source", description="whose newest snapshot is restored: the source's, or one of the target's account"
+    )
+    rpo_h: float = Field(
+        26, gt=0, le=24 * 366, description="hours that the newest snapshot may be old: more is an alarm"
+    )
+    rto_h: float = Field(
+        default=4, gt=0, le=24 * 7, description="hours that a verified restore may take: more is an alarm"
+    )
+
+
+class Restore(Section):
+    """The restore pipeline of an environment."""
+
+    suite: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")] | None = Field(
+        default=None,
+        description="verification suite, a name in include/sql/validation; none: tables, rows, foreign keys and users",
+    )
+    allow_unmasked: bool = Field(
+        default=False,
+        description="a restore of the source's data, which is not masked, may take a live cluster's place",
+    )
+    secrets: list[SecretName] = Field(
+        default_factory=list,
+        description="secrets of the target's account that a restore may be given: of the master user, or of application users",
+    )
+    drills: list[Drill] = Field(default_factory=list, description="what is restored in a drill")
 
 
 class Environment(Section):
     """All settings of one environment."""
 
     environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$", description="the file's name")]
-    schedule: Annotated[str, AfterValidator(_cron)] | None = Field(
-        None, description="five cron fields; none: by hand only"
-    )
-    timezone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="IANA time zone of the schedule")
+    schedule: Cron | None = Field(None, description="five cron fields; none: by hand only")
+    timezone: Zone = Field("UTC", description="IANA time zone of the schedule")
     late_after_h: float | None = Field(
         None, gt=0, le=24 * 7, description="hours from being queued after which an unfinished run is announced as late"
     )
@@ -448,12 +471,19 @@ class Environment(Section):
     orchestrator: Orchestrator
     safety: Safety
     approval: Approval = Approval()
+    restore: Restore = Restore()
     eks: Eks | None = None
+    retention: Retention | None = Field(
+        None, description="which snapshots are kept; none: snapshot_retention has no DAG"
+    )
+    audit_logs: AuditLogs | None = Field(
+        None, description="whose audit logs are backed up; none: audit_log_backup has no DAG"
+    )
 
     @model_validator(mode="after")
     def _lease_outlasts_approval(self) -> Environment:
         if self.approval.required and self.approval.within_h >= self.orchestrator.lease_h:
-            raise _refused(
+            raise refused(
                 "approval.within_h",
                 self.approval.within_h,
                 f"it must be below orchestrator.lease_h ({self.orchestrator.lease_h:g}): the lock would be void while a person is "
@@ -466,7 +496,79 @@ class Environment(Section):
         wanted = self.files.claims if self.files else []
         managed = self.eks.claims if self.eks else []
         if others := [name for name in wanted if name not in managed]:
-            raise _refused("files.claims", others, f"eks.claims are {managed}")
+            raise refused("files.claims", others, f"eks.claims are {managed}")
+        return self
+
+    @model_validator(mode="after")
+    def _trails_have_a_place(self) -> Environment:
+        home = self.orchestrator
+        if home.audit_table == home.runs_table:
+            raise refused(
+                "orchestrator.audit_table",
+                home.audit_table,
+                "it must be another table than orchestrator.runs_table: from that one items expire and are deleted",
+            )
+        for field, needed in (
+            ("audit_bucket", "audit_table"),
+            ("audit_kept_days", "audit_table"),
+            ("audit_lock_days", "audit_bucket"),
+        ):
+            if getattr(home, field) is not None and getattr(home, needed) is None:
+                raise refused(
+                    f"orchestrator.{field}", getattr(home, field), f"it needs orchestrator.{needed}, which is not given"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _one_partition(self) -> Environment:
+        """AWS's partitions share no snapshot, key or role."""
+        partition = of_region(self.target.region)
+        for name, place in (("source", self.source), ("orchestrator", self.orchestrator)):
+            if of_region(place.region) != partition:
+                raise refused(
+                    f"{name}.region", place.region, f"name one of the partition {partition}, as target.region is"
+                )
+        if of_arn(self.target.role_arn) != partition:
+            raise refused("target.role_arn", self.target.role_arn, f"it must be one of the partition {partition}")
+        return self
+
+    @model_validator(mode="after")
+    def _log_states_have_a_table_of_their_own(self) -> Environment:
+        if self.audit_logs and self.audit_logs.state_table in (
+            self.orchestrator.runs_table,
+            self.orchestrator.audit_table,
+        ):
+            raise refused(
+                "audit_logs.state_table",
+                self.audit_logs.state_table,
+                "it must be another table than orchestrator.runs_table and orchestrator.audit_table",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _protected_snapshots_are_kept(self) -> Environment:
+        for number, kept in enumerate(self.retention.clusters if self.retention else []):
+            place = self.source if kept.account == "source" else self.target
+            where = f"retention.clusters.{number}"
+            if kept.copies_home(place.region) is not None:
+                raise refused(
+                    f"{where}.copy_to.keep", place.region, "leave it out for the cluster's own region: keep says it"
+                )
+            if place.account_id not in self.safety.protected_accounts:
+                continue
+            if self.retention and self.retention.in_protected_accounts == "nothing":
+                raise refused(
+                    f"{where}.account",
+                    kept.account,
+                    f"{place.account_id} is in safety.protected_accounts; leave the cluster out, or set "
+                    f"retention.in_protected_accounts: ours",
+                )
+            if kept.name_prefixes:
+                raise refused(
+                    f"{where}.name_prefixes",
+                    kept.name_prefixes,
+                    f"leave them out: in account {place.account_id}, which is protected, only what this package made is deleted",
+                )
         return self
 
     @property
@@ -501,4 +603,7 @@ RUN_PARAMS: dict[str, str] = {
 }
 
 # What a person may ask of one run beside that: no setting of the environment.
-RUN_SWITCHES: dict[str, str] = {"dry_run": "show the plan and end; nothing is changed"}
+RUN_SWITCHES: dict[str, str] = {
+    "dry_run": "show the plan and end; nothing is changed",
+    "ignore_window": "begin and switch although no window of safety.maintenance_windows is open",
+}

@@ -1,4 +1,4 @@
-"""Names of tables and columns, and how they stand in SQL."""
+"""Names of tables, columns and users, and how they stand in SQL."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from aurora_ops.core.errors import ConfigError
 
 TABLE_PATTERN = r"^[0-9A-Za-z_$]{1,64}\.[0-9A-Za-z_$]{1,64}$"
+USER_PATTERN = r"^[0-9A-Za-z_]{1,32}$"
 COLUMN_PATTERN = r"^[0-9A-Za-z_$]{1,64}\.[0-9A-Za-z_$]{1,64}\.[0-9A-Za-z_$]{1,64}$"
 
 

@@ -32,6 +32,7 @@ class Wait:
     :param show: JMESPath of the status, for the log.
     :param within_s: seconds the whole wait may take.
     :param every_s: seconds between two looks.
+    :param lags: AWS may still show what was before the call, which looks like the goal: the first look comes after one interval.
     """
 
     waiter: str
@@ -40,6 +41,7 @@ class Wait:
     show: str = "@"
     within_s: int = 3600
     every_s: float = 30
+    lags: bool = False
 
     @property
     def attempts(self) -> int:

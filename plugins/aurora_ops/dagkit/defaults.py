@@ -9,6 +9,7 @@ from typing import Any
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from aurora_ops.core.errors import PermanentError, TransientError
+from aurora_ops.operators.base import ENVIRONMENT_MACRO
 
 # An AWS that answers in seconds (localcloud) need not be left alone for half a minute.
 _RETRY_DELAY = timedelta(seconds=float(os.environ.get("AURORA_OPS_RETRY_S", "30")))
@@ -35,3 +36,11 @@ DAG_DEFAULTS: dict[str, Any] = {
     "catchup": False,
     "max_active_runs": 1,
 }
+
+
+def defaults_of(environment: str) -> dict[str, Any]:
+    """Give the defaults of a DAG that is for one environment; its tasks log that, and templates may use it.
+
+    :param environment: name of the environment.
+    """
+    return {**DAG_DEFAULTS, "user_defined_macros": {ENVIRONMENT_MACRO: environment}}

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from aurora_ops.core.requests.base import Request
+from aurora_ops.core.requests.preflight import Preflight
 
 _KEPT = (
     "type", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "items",
@@ -23,7 +24,8 @@ def form(request: type[Request], environments: list[str]) -> dict[str, Param]:
     schema = request.model_json_schema()
     definitions, required = schema.get("$defs", {}), set(schema.get("required", []))
     found: dict[str, Param] = {}
-    for name, field in schema["properties"].items():
+    for name in sorted(schema["properties"], key=lambda name: name in request.last):
+        field = schema["properties"][name]
         shape, optional = _shape(field, definitions)
         if name == "environment":
             shape["enum"] = environments
@@ -38,6 +40,14 @@ def form(request: type[Request], environments: list[str]) -> dict[str, Param]:
         else:
             found[name] = Param(field.get("default"), **shape, **about)
     return found
+
+
+def preflight_form(environments: list[str]) -> dict[str, Param]:
+    """Build the form of the preflight.
+
+    :param environments: environments that have a file.
+    """
+    return form(Preflight, environments)
 
 
 def _shape(field: dict[str, Any], definitions: dict[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -1,4 +1,4 @@
-"""The trigger form of the reaper."""
+"""The trigger forms of what removes things unattended: the reaper, snapshot retention."""
 
 from __future__ import annotations
 
@@ -35,4 +35,17 @@ def reap_params(environments: list[str]) -> dict[str, Param]:
             maximum=24 * 366,
             section="Reaper",
         ),
+    }
+
+
+def retention_params() -> dict[str, Param]:
+    """Build the form. It counts for runs by hand; what scheduled runs do stands in the environment's ``retention.dry_run``."""
+    return {
+        "dry_run": Param(
+            True,
+            type="boolean",
+            title="Only show the plan",
+            description="Decide on every snapshot and list what would be copied and deleted. Switch it off to do it.",
+            section="Snapshot retention",
+        )
     }

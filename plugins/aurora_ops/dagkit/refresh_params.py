@@ -24,6 +24,14 @@ def refresh_params(settings: Environment) -> dict[str, Param]:
             title="Dry run: show the plan, change nothing",
             description="The plan is in the log of prepare.check and in its XCom `plan`.",
         ),
+        "ignore_window": Param(
+            False,
+            type="boolean",
+            title="Outside maintenance windows",
+            description="Begin and switch although none is open. Windows: "
+            f"{', '.join(settings.safety.maintenance_windows) or 'none, so at any time'}.",
+            section="Target",
+        ),
         "approval": Param(
             None,
             type=["null", "boolean"],

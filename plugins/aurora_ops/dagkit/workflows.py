@@ -9,8 +9,10 @@ from typing import Any
 from airflow.sdk import dag
 
 from aurora_ops.core import environments
+from aurora_ops.core.errors import ConfigError
+from aurora_ops.core.operation import OPERATION_KEY
 from aurora_ops.core.requests.base import Request
-from aurora_ops.dagkit.defaults import DAG_DEFAULTS
+from aurora_ops.dagkit.followed import dag_defaults, require_followed
 from aurora_ops.dagkit.forms import form
 from aurora_ops.dagkit.paths import include
 from aurora_ops.operators.runs import ReleaseLockOperator, TakeLockOperator
@@ -18,6 +20,7 @@ from aurora_ops.operators.workflows import CheckRequestOperator, RecordWorkflowO
 from aurora_ops.task_groups.typed import Outputs
 
 LEASE_H = 12
+CHECK = "check"
 
 
 class Job:
@@ -45,7 +48,18 @@ class Job:
         return {"run_key": self["run_key"], "expires_h": self["expires_h"]}
 
 
-def workflow(doc: str | None, *, locks: bool = False, records: bool = True) -> Callable[[Callable[[Job], None]], None]:
+def workflow(
+    doc: str | None,
+    *,
+    locks: bool = False,
+    records: bool = True,
+    announces: bool = False,
+    check: type[CheckRequestOperator] = CheckRequestOperator,
+    facts_task: str | None = None,
+    tag: str | None = None,
+    audits: bool = False,
+    measures: bool = False,
+) -> Callable[[Callable[[Job], None]], None]:
     """Make a function that places tasks a DAG; its name is the DAG's, and begins with the area.
 
     The run's parameters are the request of that name: those of ``db_share_snapshot`` are ``core.requests.db.ShareSnapshot``.
@@ -53,7 +67,17 @@ def workflow(doc: str | None, *, locks: bool = False, records: bool = True) -> C
     :param doc: documentation of the file; its first line is the DAG's description.
     :param locks: hold the target's lock meanwhile, so that no refresh begins.
     :param records: write the run down; not for a workflow that only reads.
+    :param announces: announce a success too.
+    :param check: the task that checks what was asked for.
+    :param facts_task: task whose result belongs into the record.
+    :param tag: what it belongs to, where that is not the area.
+    :param audits: follow the run as an operation: the state of each step, and the audit trail where the environment has a table
+        for it. It needs ``records``, which end it.
+    :param measures: send the metrics of a restore.
+    :raises ConfigError: a task reaches AWS in a way that is not followed, or nothing ends the operation.
     """
+    if audits and not records:
+        raise ConfigError("audits", audits, "what is followed must be recorded too: its end is written with the record")
 
     def build(place_tasks: Callable[[Job], None]) -> None:
         text, area = (doc or "").strip(), place_tasks.__name__.split("_", 1)[0]
@@ -63,16 +87,31 @@ def workflow(doc: str | None, *, locks: bool = False, records: bool = True) -> C
             return  # without an environment there is nowhere to act
 
         @dag(
-            **DAG_DEFAULTS,
+            **dag_defaults(CHECK if audits else None),
             dag_id=place_tasks.__name__,
             schedule=None,
             params=form(request, known),
             description=text.split("\n", 1)[0],
             doc_md=text,
-            tags=[area, "workflow"],
+            tags=[tag or area, "workflow"],
         )
         def definition() -> None:
-            _place(place_tasks, request, str(folder), locks=locks, records=records)
+            checked = check(
+                task_id=CHECK,
+                request=request,
+                config_folder=str(folder),
+                audits=audits,
+                aws_conn_id="aws_orchestrator",
+            )
+            place(
+                checked,
+                place_tasks,
+                locks=locks,
+                records=records,
+                announces=announces,
+                facts_task=facts_task,
+                measures=measures,
+            )
 
         definition()
 
@@ -90,17 +129,35 @@ def request_of(dag_id: str) -> type[Request]:
     return found
 
 
-def _place(
-    place_tasks: Callable[[Job], None], request: type[Request], config_folder: str, *, locks: bool, records: bool
+def place(
+    check: CheckRequestOperator,
+    place_tasks: Callable[[Job], None],
+    *,
+    locks: bool,
+    records: bool,
+    announces: bool,
+    facts_task: str | None,
+    measures: bool = False,
 ) -> None:
-    check = CheckRequestOperator(
-        task_id="check", request=request, config_folder=config_folder, aws_conn_id="aws_orchestrator"
-    )
-    job = Job(check)
+    """Place the tasks of a workflow between its check and its record.
+
+    :param check: the task that checks what was asked for.
+    :param place_tasks: places the others.
+    :param locks: hold the target's lock meanwhile.
+    :param records: write the run down.
+    :param announces: announce a success too.
+    :param facts_task: task whose result belongs into the record.
+    :param measures: send the metrics of a restore.
+    """
+    job, dag_of = Job(check), check.get_dag()
+    before = set(dag_of.task_ids)  # type: ignore[union-attr]
     place_tasks(job)
-    own = [task for task in check.get_dag().tasks if task is not check]  # type: ignore[union-attr]
+    own = [task for task in dag_of.tasks if task.task_id not in before]  # type: ignore[union-attr]
+    if check.audits:
+        require_followed(own)
     first = [task for task in own if not task.upstream_task_ids - {check.task_id}]
-    last = [task for task in own if not task.downstream_task_ids]
+    # a teardown may still be at work when what follows it has failed with something else
+    last = [task for task in own if task.is_teardown or not task.downstream_task_ids]
     begin: Any = check
     if locks:
         at_home = {**job.at("orchestrator"), "table": job["runs_table"], "target_key": job["target_key"]}
@@ -114,7 +171,12 @@ def _place(
             topic_arn=job["topic_arn"],
             keep_days=job["records_kept_days"],
             environment=job["environment"],
-            hidden=request.hidden,
+            announce=announces,
+            check_task=check.task_id,
+            facts_task=facts_task,
+            hidden=check.request.hidden,
+            operation=job[OPERATION_KEY] if check.audits else None,
+            metrics_namespace=job["metrics_namespace"] if measures else None,
             **job.at("orchestrator"),
         )
         last >> record.as_teardown()

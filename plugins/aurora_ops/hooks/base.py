@@ -18,12 +18,12 @@ from botocore import exceptions as boto
 
 from aurora_ops.core import errors
 from aurora_ops.core.wait import Wait
+from aurora_ops.hooks import auditing
 
 _WAITERS = Path(__file__).resolve().parents[1] / "waiters"
 _MISSING = re.compile(r"NotFound|NoSuch|^404$")
-_BUSY = re.compile(r"^Invalid\w*State|InUse|Conflict|OperationInProgress|ConcurrentModification")
+_BUSY = re.compile(r"^Invalid\w*State|InUse|NotReady|Conflict|OperationInProgress|ConcurrentModification")
 _LATER = frozenset({429, 500, 502, 503, 504})
-_READS = ("Describe", "Get", "List", "Head", "Query", "AssumeRole")
 _DENIED = (
     "AccessDenied",
     "AccessDeniedException",
@@ -104,7 +104,7 @@ def _not_blindly(operation: Any, response: Any = None, caught_exception: Any = N
 
     :raises TransientError: the connection broke after the request, or AWS failed inside.
     """
-    if operation.name.startswith(_READS):
+    if not auditing.changes(operation.name):
         return
     if isinstance(caught_exception, (boto.ConnectionClosedError, boto.ReadTimeoutError)):
         raise errors.TransientError(f"{operation.name}: the answer was lost: {caught_exception}")
@@ -115,22 +115,25 @@ def _not_blindly(operation: Any, response: Any = None, caught_exception: Any = N
 class AwsHook(AwsGenericHook[Any]):
     """AWS API of one account and region.
 
-    A subclass names its boto3 client in ``service``; it also names the file of our waiters.
+    A subclass names its boto3 client in ``service``; it also names the file of our waiters. Its changing calls are written down
+    where the process is recorded (``hooks.auditing``), unless it says that they are not ``audited``: those that keep our own books
+    and announce change nothing that is anybody's.
 
-    :param aws_conn_id: connection whose role is assumed.
+    :param aws_conn_id: connection whose role is assumed; ``None``: whatever credentials boto3 finds, for a person's own commands.
     :param region_name: region, where it is not the connection's own.
     :param fresh: have a session of its own, for a process that outlives changes of connections (the triggerer).
     """
 
     service: ClassVar[str]
+    audited: ClassVar[bool] = True
 
-    def __init__(self, aws_conn_id: str, region_name: str | None = None, *, fresh: bool = False) -> None:
+    def __init__(self, aws_conn_id: str | None, region_name: str | None = None, *, fresh: bool = False) -> None:
         super().__init__(aws_conn_id=aws_conn_id, region_name=region_name, client_type=self.service)
         self._fresh = fresh
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> boto3.session.Session:
         """Give the session of the connection, shared with the other hooks of this process."""
-        if self._fresh or deferrable:
+        if self._fresh or deferrable or self.aws_conn_id is None:
             return super().get_session(region_name, deferrable)
         return _shared_session(str(self.aws_conn_id), region_name or self.region_name)
 
@@ -138,6 +141,8 @@ class AwsHook(AwsGenericHook[Any]):
         """Give a client that does not repeat blindly what may have been done already."""
         client: Any = super().get_client_type(*args, **kwargs)
         client.meta.events.register_first("needs-retry", _not_blindly, unique_id="aurora-ops-not-blindly")
+        if self.audited:
+            auditing.watch(client, str(self.aws_conn_id), self.caller)
         return client
 
     @cached_property
@@ -200,17 +205,25 @@ class AwsHook(AwsGenericHook[Any]):
             return Look.PENDING
         raise translated from exc
 
+    def caller(self) -> tuple[str, str]:
+        """Tell account and ARN behind the connection (``sts:GetCallerIdentity``, which needs no permission).
+
+        :raises AuroraOpsError: AWS could not be reached, or the role could not be assumed.
+        """
+        with aws_errors(f"sts:get_caller_identity through {self.aws_conn_id}"):
+            found = self.get_session(region_name=self.region_name).client("sts").get_caller_identity()
+        return str(found["Account"]), str(found["Arn"])
+
     def require_account(self, account_id: str) -> None:
         """Make sure that the connection leads where the settings say.
 
         A connection that Airflow cannot find silently becomes the worker's own credentials, so the account behind it is
-        asked for (``sts:GetCallerIdentity``, which needs no permission).
+        asked for.
 
         :param account_id: the account expected.
         :raises ConfigError: it leads elsewhere.
         """
-        with aws_errors(f"sts:get_caller_identity through {self.aws_conn_id}"):
-            found = self.get_session(region_name=self.region_name).client("sts").get_caller_identity()["Account"]
+        found, _ = self.caller()
         if found != account_id:
             raise errors.ConfigError(
                 f"connection {self.aws_conn_id}",

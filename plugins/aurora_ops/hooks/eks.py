@@ -108,15 +108,6 @@ class EksHook(AwsHook):
             issues=[f"{issue.get('code')}: {issue.get('message')}" for issue in issues],
         )
 
-    def list_nodegroups(self, cluster: str) -> list[Nodegroup]:
-        """Read every node group of a cluster, all pages (``ListNodegroups``, ``DescribeNodegroup``).
-
-        :raises MissingError: there is no such cluster.
-        """
-        names = self.pages("list_nodegroups", "nodegroups", clusterName=cluster)
-        found = (self.find_nodegroup(cluster, str(name)) for name in names)
-        return [nodegroup for nodegroup in found if nodegroup is not None]
-
     def scale_nodegroup(self, cluster: str, name: str, sizes: dict[str, int]) -> None:
         """Change the sizes of a node group (``UpdateNodegroupConfig``).
 

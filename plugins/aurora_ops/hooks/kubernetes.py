@@ -1,7 +1,7 @@
 """The Kubernetes API of an EKS cluster, reached with the role of an AWS connection.
 
 Plain HTTPS with urllib3, which botocore has brought along: importing the official client takes a task 0.6 to 2.5 s of CPU, and
-what is needed of it is five verbs on seven kinds (``docs/adr/0020``).
+what is needed of it is six verbs on eleven kinds (``docs/adr/0021``).
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from aurora_ops.core import errors
 from aurora_ops.core import kubernetes as k8s
 from aurora_ops.core.kubernetes import Kind, Object
 from aurora_ops.core.wait import Wait
+from aurora_ops.core.workloads import Workload, is_ready, is_stopped, replicas
+from aurora_ops.hooks import auditing
+from aurora_ops.hooks.auditing import Change
 from aurora_ops.hooks.base import AwsHook, Look
 from aurora_ops.hooks.eks import EksHook
 
 _TOKEN_GOOD_FOR_S = 600  # of the 900 that EKS accepts it
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _PAGE = 200
+_PATCH_TYPE = "application/merge-patch+json"
 _LATER = frozenset({429, 500, 502, 503, 504})
 _ACCESS = "include/templates/kubernetes-access.yaml says what it needs, docs/how-to/eks.md how to give it"
 
@@ -70,6 +74,22 @@ class KubernetesApi:
         :raises BusyError: there is one of that name by now.
         """
         return self._json("POST", kind, namespace, body=body)
+
+    def patch(self, kind: Kind, found: Object, changes: Object) -> Object:
+        """Change an object that was looked at by a merge patch (RFC 7386): what is ``None`` is removed.
+
+        :raises BusyError: it has been changed since it was looked at.
+        """
+        meta = found["metadata"]
+        body = {**changes, "metadata": {**changes.get("metadata", {}), "resourceVersion": meta["resourceVersion"]}}
+        return self._json("PATCH", kind, meta.get("namespace"), meta["name"], body=body)
+
+    def may(self, verb: str, kind: Kind, namespace: str | None = None, name: str = "") -> bool:
+        """Ask whether the connection's role may do something (``SelfSubjectAccessReview``); everybody may ask."""
+        attributes = {"verb": verb, "group": kind.group, "resource": kind.plural}
+        where = {"namespace": namespace or "", "name": name}
+        review = {"spec": {"resourceAttributes": {**attributes, **where}}}
+        return bool(self._json("POST", k8s.REVIEWS, None, body=review)["status"]["allowed"])
 
     def delete(self, kind: Kind, found: Object) -> None:
         """Delete an object and what it owns; exactly that one, not another of the same name. Gone already is fine."""
@@ -127,6 +147,23 @@ class KubernetesApi:
             f"/{namespace}" if namespace else ""
         )
         payload = json.dumps(body).encode() if body is not None else None
+        if method == "GET" or kind is k8s.REVIEWS:
+            return self._answered(method, path, payload, doing, kind)
+        with auditing.change(lambda: self._change(method, kind, namespace, named)):
+            return self._answered(method, path, payload, doing, kind)
+
+    def _change(self, method: str, kind: Kind, namespace: str | None, name: str) -> Change:
+        """Describe a changing request by the names in it."""
+        return Change(
+            service="kubernetes",
+            operation=f"{method.lower()} {kind.plural}",
+            region=self._eks.region_name or "",
+            parameters={"cluster": self.cluster, "namespace": namespace, "name": name},
+            through=str(self._eks.aws_conn_id),
+            who=self._eks.caller,
+        )
+
+    def _answered(self, method: str, path: str, payload: bytes | None, doing: str, kind: Kind) -> bytes:
         answer = self._sent(method, path, payload, doing)
         if answer.status == 401:
             self._signed = float("-inf")
@@ -144,7 +181,7 @@ class KubernetesApi:
             self._token, self._signed = self._eks.token(self.cluster), time.monotonic()
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json, */*"}
         if payload is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = _PATCH_TYPE if method == "PATCH" else "application/json"
         try:
             # No repeats: a changing request whose answer was lost may have been done, so the next pass looks.
             return self._pool.request(
@@ -250,10 +287,37 @@ def _nodes_ready(api: KubernetesApi, *, nodegroup: str, count: int) -> Seen:
     return ready >= count, f"{ready} of {count} nodes are ready"
 
 
+def _workloads_stopped(api: KubernetesApi, *, namespace: str, workloads: list[str], claims: list[str]) -> Seen:
+    """Hold when these workloads make no pods and none uses these claims; one on its way out uses them until it has ended."""
+    pods = api.list(k8s.PODS, namespace)
+    users = {pod["metadata"]["name"] for claim in claims for pod in k8s.users_of(claim, pods)}
+    found = [(name, _find_workload(api, namespace, name)) for name in workloads]
+    going = [name for name, workload in found if workload is not None and not is_stopped(workload)]
+    return not users and not going, f"used by {sorted(users)}, to be stopped {going}"
+
+
+def _workloads_ready(api: KubernetesApi, *, namespace: str, workloads: list[str]) -> Seen:
+    """Hold when all pods of these workloads are ready; one that was deleted has none."""
+    waiting = []
+    for name in workloads:
+        found = _find_workload(api, namespace, name)
+        if found is not None and not is_ready(found):
+            ready = (found.get("status") or {}).get("readyReplicas", 0)
+            waiting.append(f"{name}: {ready} of {replicas(found)} pods are ready")
+    return not waiting, "; ".join(waiting)
+
+
+def _find_workload(api: KubernetesApi, namespace: str, name: str) -> Object | None:
+    workload = Workload.parse(name)
+    return api.find(workload.kind, workload.name, namespace)
+
+
 CONDITIONS: dict[str, Callable[..., Seen]] = {
     "job_ended": _job_ended,
     "claim_bound": _claim_bound,
     "object_gone": _object_gone,
     "nodes_ready": _nodes_ready,
+    "workloads_stopped": _workloads_stopped,
+    "workloads_ready": _workloads_ready,
 }
 """Conditions by name; each says whether it holds, and what was seen."""

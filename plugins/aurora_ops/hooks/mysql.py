@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from pymysql.cursors import SSCursor
 
 from aurora_ops.core.errors import AuroraOpsError, PermanentError, TransientError
 from aurora_ops.core.timing import Timing
+from aurora_ops.hooks import auditing
+from aurora_ops.hooks.auditing import Change
 
 # Errors after which the same statement may succeed: no connection, lost connection, too many connections, lock wait, deadlock;
 # 0 is what the driver says of a connection that was lost before.
@@ -49,9 +51,11 @@ _QUOTED = re.compile(r"['\"].*['\"]|['\"].*", re.S)
 _FREE_TEXT = {1643, 1644, 1645}
 # pymysql's converters by Python type escape arguments, those by field number read values.
 _ENCODERS_ONLY: Any = {kind: encode for kind, encode in conversions.items() if not isinstance(kind, int)}
+_MOST_KINDS = 50
 _CODE = re.compile(r"MySQL error (\d+)")
 _LOST = {0, 1053, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014}
-_LOGIN_REFUSED = {1044, 1045, 1698, 1820, 3118, 4151}
+_LOGIN_REFUSED = {1044, 1045, 1698, 1820, 3118, 3159, 4151}
+_DENIED = {1044, 1045, 1142, 1143, 1227, 1370}
 
 
 def described(exc: pymysql.MySQLError) -> str:
@@ -90,6 +94,12 @@ def was_lost(error: AuroraOpsError) -> bool:
     return found is None or int(found[1]) in _LOST
 
 
+def was_denied(error: AuroraOpsError) -> bool:
+    """Tell whether an error of this module says that the user has no right to what it tried."""
+    found = _CODE.search(str(error))
+    return found is not None and int(found[1]) in _DENIED
+
+
 @dataclass
 class Login:
     """Who logs in where.
@@ -99,6 +109,7 @@ class Login:
     :param user: database user.
     :param password: its password; never shown.
     :param tls_ca: file of certificate authorities; ``None`` encrypts where the server can, unverified.
+    :param plain: never encrypt, to see that the server refuses it.
     """
 
     host: str
@@ -106,6 +117,7 @@ class Login:
     user: str
     password: str = field(repr=False)
     tls_ca: str | None = None
+    plain: bool = False
 
 
 class MySqlHook:
@@ -121,16 +133,20 @@ class MySqlHook:
         self.timing = timing or Timing()
         self._raw = raw
         self._connection: pymysql.Connection[Any] | None = None
+        self._changes: ExitStack = ExitStack()
+        self._counts: dict[str, int] | None = None
 
     def __enter__(self) -> MySqlHook:
         with mysql_errors(f"connecting as {self.where}"):
             self.connection.ping(reconnect=False)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        changes, self._changes, self._counts = self._changes, ExitStack(), None
+        changes.__exit__(*error)
 
     @property
     def where(self) -> str:
@@ -146,12 +162,13 @@ class MySqlHook:
                     host=self.login.host,
                     port=self.login.port,
                     user=self.login.user,
-                    password=self.login.password,
+                    password=self.login.password.encode(),  # the driver would write it in latin1, servers read UTF-8
                     charset="utf8mb4",
                     autocommit=True,
                     connect_timeout=15,
                     client_flag=CLIENT.FOUND_ROWS,
-                    ssl=verified_tls(self.login.tls_ca) if self.login.tls_ca else None,
+                    ssl=verified_tls(self.login.tls_ca) if self.login.tls_ca and not self.login.plain else None,
+                    ssl_disabled=self.login.plain,
                     conv=_ENCODERS_ONLY if self._raw else None,
                 )
         return self._connection
@@ -164,6 +181,7 @@ class MySqlHook:
         :param what: what this does, for error and timing; never data.
         :raises AuroraOpsError: the server refused or was lost.
         """
+        self._count(what)
         with self.timing.span("sql", what), mysql_errors(f"{what} as {self.where}"), self.connection.cursor() as cursor:
             return int(cursor.execute(sql, args))
 
@@ -176,6 +194,7 @@ class MySqlHook:
         :param what: what this does, for error and timing; never data.
         :raises AuroraOpsError: the server refused or was lost.
         """
+        self._count(what)
         with self.timing.span("sql", what), mysql_errors(f"{what} as {self.where}"):
             cursor, affected = SSCursor(self.connection), 0
             cursor.execute(sql)
@@ -208,12 +227,34 @@ class MySqlHook:
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]], *, what: str) -> None:
         """Run an ``INSERT ... VALUES`` for many rows; the driver joins them into few statements."""
+        self._count(what)
         with self.timing.span("sql", what), mysql_errors(f"{what} as {self.where}"), self.connection.cursor() as cursor:
             cursor.executemany(sql, rows)
 
     def literal(self, value: str) -> str:
         """Quote a value for a place where the protocol takes no argument, such as a password in ALTER USER."""
         return str(self.connection.literal(value))
+
+    def _count(self, what: str) -> None:
+        """Have this connection written down, before its first statement that may change something, and at its end by kind."""
+        if not auditing.is_recorded():
+            return
+        if self._counts is None:
+            answer = self._changes.enter_context(auditing.change(self._change))
+            self._counts = answer.setdefault("counts", {})
+        kind = what if what in self._counts or len(self._counts) < _MOST_KINDS else "others"
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+
+    def _change(self) -> Change:
+        """Describe the statements of this connection: where they run and as whom, never what they say."""
+        return Change(
+            service="mysql",
+            operation="statements",
+            region="",
+            parameters={"host": self.login.host, "user": self.login.user, "Port": self.login.port},
+            through=self.where,
+            who=lambda: ("", self.login.user),
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -238,6 +279,7 @@ def can_log_in(login: Login) -> bool:
         with MySqlHook(login):
             return True
     except PermanentError as exc:
-        if any(f"error {code}:" in str(exc) for code in _LOGIN_REFUSED):
+        found = _CODE.search(str(exc))
+        if found and int(found[1]) in _LOGIN_REFUSED:
             return False
         raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aurora_ops.core.errors import ConfigError
 from aurora_ops.hooks.base import AwsHook
 
@@ -20,19 +22,23 @@ class NetworkHook(AwsHook):
         :return: ids in the order of the names.
         :raises ConfigError: one does not exist, or a name is not unique.
         """
+        return [str(group["GroupId"]) for group in self.security_groups(names, vpc_id, field)]
+
+    def security_groups(self, names: list[str], vpc_id: str | None, field: str) -> list[dict[str, Any]]:
+        """Find security groups by name or id, as ``DescribeSecurityGroups`` tells them; see ``security_group_ids``."""
         groups = self.pages("describe_security_groups", "SecurityGroups")
-        ids = []
+        wanted = []
         for name in names:
             found = [
-                group["GroupId"]
+                group
                 for group in groups
                 if name in (group["GroupId"], group["GroupName"]) and vpc_id in (None, group.get("VpcId"))
             ]
             if len(found) != 1:
                 known = sorted(group["GroupName"] for group in groups if vpc_id in (None, group.get("VpcId")))
                 raise ConfigError(field, name, f"it must be exactly one of the security groups {known} or an sg- id")
-            ids += found
-        return ids
+            wanted += found
+        return wanted
 
     def list_subnets(self, subnet_ids: list[str]) -> list[tuple[str, str, str]]:
         """List subnets (``DescribeSubnets``): id, zone and VPC, in the order of the ids.

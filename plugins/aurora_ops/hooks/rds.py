@@ -127,6 +127,8 @@ class Snapshot:
     engine_version: str
     size_gib: int
     tags: dict[str, str]
+    engine: str = ""
+    source_arn: str = ""
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Snapshot:
@@ -143,6 +145,8 @@ class Snapshot:
             engine_version=raw.get("EngineVersion") or "",
             size_gib=raw.get("AllocatedStorage") or 0,
             tags=_tags(raw),
+            engine=raw.get("Engine") or "",
+            source_arn=raw.get("SourceDBClusterSnapshotArn") or "",
         )
 
 
@@ -204,6 +208,14 @@ class RdsHook(AwsHook):
         found = self.pages("describe_db_cluster_snapshots", "DBClusterSnapshots", DBClusterIdentifier=cluster_id)
         return [Snapshot.of(raw) for raw in found]
 
+    def list_all_snapshots(self, cluster_id: str) -> list[Snapshot]:
+        """List the automated and manual snapshots of a cluster that need not be there, or is in another region, all pages.
+
+        AWS filters by clusters that exist; so here all are read.
+        """
+        found = self.pages("describe_db_cluster_snapshots", "DBClusterSnapshots")
+        return [Snapshot.of(raw) for raw in found if raw.get("DBClusterIdentifier") == cluster_id]
+
     def list_all_clusters(self) -> list[Cluster]:
         """List the clusters of the account in the region, all pages."""
         return [Cluster.of(raw) for raw in self.pages("describe_db_clusters", "DBClusters")]
@@ -224,12 +236,19 @@ class RdsHook(AwsHook):
         )
         return [Snapshot.of(raw) for raw in found]
 
+    def list_exporting(self) -> set[str]:
+        """Name the snapshots and clusters that are being exported now, by ARN, all pages (``DescribeExportTasks``)."""
+        filters = [{"Name": "status", "Values": ["starting", "in_progress"]}]
+        return {str(task["SourceArn"]) for task in self.pages("describe_export_tasks", "ExportTasks", Filters=filters)}
+
     def find_quota(self, name: str) -> tuple[int, int] | None:
         """Look up a quota of the account in the region (``DescribeAccountAttributes``): (used, most)."""
-        for quota in self.call("describe_account_attributes")["AccountQuotas"]:
-            if quota["AccountQuotaName"] == name:
-                return int(quota["Used"]), int(quota["Max"])
-        return None
+        return self.list_quotas().get(name)
+
+    def list_quotas(self) -> dict[str, tuple[int, int]]:
+        """Read the quotas of the account in the region (``DescribeAccountAttributes``): name to (used, most)."""
+        found = self.call("describe_account_attributes")["AccountQuotas"]
+        return {quota["AccountQuotaName"]: (int(quota["Used"]), int(quota["Max"])) for quota in found}
 
     def list_shared_with(self, snapshot_id: str) -> set[str]:
         """List the accounts that a manual snapshot is shared with."""
@@ -352,6 +371,19 @@ class RdsHook(AwsHook):
         except MissingError:
             return None
         return dict(found[0]) if found else None
+
+    def cluster_parameters(self, group: str) -> dict[str, str]:
+        """Read what somebody has set in a cluster parameter group (``DescribeDBClusterParameters``, all pages)."""
+        found = self.pages(
+            "describe_db_cluster_parameters", "Parameters", DBClusterParameterGroupName=group, Source="user"
+        )
+        values = {str(raw["ParameterName"]): raw.get("ParameterValue") for raw in found}
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+    def set_cluster_parameter(self, group: str, name: str, value: str) -> None:
+        """Set a dynamic parameter of a cluster parameter group at once (``ModifyDBClusterParameterGroup``)."""
+        parameter = {"ParameterName": name, "ParameterValue": value, "ApplyMethod": "immediate"}
+        self.call("modify_db_cluster_parameter_group", DBClusterParameterGroupName=group, Parameters=[parameter])
 
     def find_cluster_parameter_group(self, name: str) -> dict[str, Any] | None:
         """Look a cluster parameter group up."""

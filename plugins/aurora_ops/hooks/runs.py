@@ -6,60 +6,53 @@ One table, partition key ``pk`` (``refresh#<account>#<cluster>``), sort key ``sk
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
-
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from aurora_ops.core.errors import AuroraOpsError, BusyError
 from aurora_ops.hooks.base import AwsHook
+from aurora_ops.hooks.items import read, written
 
 _REFUSED = "ConditionalCheckFailed"
 _COLUMNS = "coverage"
-
-
-def _written(item: dict[str, Any]) -> dict[str, Any]:
-    serializer = TypeSerializer()
-    return {key: serializer.serialize(_storable(value)) for key, value in item.items() if value is not None}
-
-
-def _read(item: dict[str, Any]) -> dict[str, Any]:
-    deserializer = TypeDeserializer()
-    return {name: deserializer.deserialize(value) for name, value in item.items()}
-
-
-def _storable(value: Any) -> Any:
-    """Turn floats into the decimals that DynamoDB takes, however deep they are."""
-    if isinstance(value, float):
-        return Decimal(str(round(value, 3)))
-    if isinstance(value, dict):
-        return {key: _storable(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_storable(inner) for inner in value]
-    return value
 
 
 class RunsHook(AwsHook):
     """Run records and locks of one account and region."""
 
     service = "dynamodb"
+    audited = False
 
     def table_status(self, table: str) -> str:
         """Tell the status of a table (``DescribeTable``).
 
         :raises MissingError: there is no such table.
         """
-        return str(self.call("describe_table", TableName=table)["Table"]["TableStatus"])
+        return str(self.describe(table)["TableStatus"])
+
+    def describe(self, table: str) -> dict[str, Any]:
+        """Describe a table (``DescribeTable``).
+
+        :raises MissingError: there is no such table.
+        """
+        return dict(self.call("describe_table", TableName=table)["Table"])
+
+    def lifetime(self, table: str) -> dict[str, Any]:
+        """Describe when items of a table end (``DescribeTimeToLive``)."""
+        return dict(self.call("describe_time_to_live", TableName=table)["TimeToLiveDescription"])
+
+    def recovery(self, table: str) -> dict[str, Any]:
+        """Describe how a table can be brought back (``DescribeContinuousBackups``)."""
+        return dict(self.call("describe_continuous_backups", TableName=table)["ContinuousBackupsDescription"])
 
     def put(self, table: str, item: dict[str, Any]) -> None:
         """Write an item whole, over what is there."""
-        self.call("put_item", TableName=table, Item=_written(item))
+        self.call("put_item", TableName=table, Item=written(item))
 
     def find(self, table: str, pk: str, sk: str) -> dict[str, Any] | None:
         """Read an item, strongly consistent."""
-        key = _written({"pk": pk, "sk": sk})
+        key = written({"pk": pk, "sk": sk})
         raw = self.call("get_item", TableName=table, Key=key, ConsistentRead=True).get("Item")
-        return _read(raw) if raw else None
+        return read(raw) if raw else None
 
     def list_records(self, table: str, pk: str, *, most: int) -> list[dict[str, Any]]:
         """List a target's records, newest first (``Query``).
@@ -75,12 +68,12 @@ class RunsHook(AwsHook):
                 "query",
                 TableName=table,
                 KeyConditionExpression="pk = :pk AND begins_with(sk, :run)",
-                ExpressionAttributeValues=_written({":pk": pk, ":run": "run#"}),
+                ExpressionAttributeValues=written({":pk": pk, ":run": "run#"}),
                 ScanIndexForward=False,
                 Limit=most - len(found),
                 **start,
             )
-            found += map(_read, page["Items"])
+            found += map(read, page["Items"])
             if "LastEvaluatedKey" not in page:
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -127,9 +120,9 @@ class RunsHook(AwsHook):
             self.call(
                 "put_item",
                 TableName=table,
-                Item=_written(item),
+                Item=written(item),
                 ConditionExpression="attribute_not_exists(pk) OR expires_at < :now OR holder = :holder",
-                ExpressionAttributeValues=_written({":now": int(now), ":holder": holder}),
+                ExpressionAttributeValues=written({":now": int(now), ":holder": holder}),
             )
         except AuroraOpsError as exc:
             if _REFUSED not in str(exc):
@@ -149,9 +142,9 @@ class RunsHook(AwsHook):
             self.call(
                 "delete_item",
                 TableName=table,
-                Key=_written({"pk": pk, "sk": "lock"}),
+                Key=written({"pk": pk, "sk": "lock"}),
                 ConditionExpression="holder = :holder AND expires_at < :now",
-                ExpressionAttributeValues=_written({":holder": holder, ":now": int(now)}),
+                ExpressionAttributeValues=written({":holder": holder, ":now": int(now)}),
             )
         except AuroraOpsError as exc:
             if _REFUSED not in str(exc):
@@ -168,9 +161,9 @@ class RunsHook(AwsHook):
             self.call(
                 "delete_item",
                 TableName=table,
-                Key=_written({"pk": pk, "sk": "lock"}),
+                Key=written({"pk": pk, "sk": "lock"}),
                 ConditionExpression="holder = :holder",
-                ExpressionAttributeValues=_written({":holder": holder}),
+                ExpressionAttributeValues=written({":holder": holder}),
             )
         except AuroraOpsError as exc:
             if _REFUSED not in str(exc):

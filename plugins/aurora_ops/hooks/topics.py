@@ -14,6 +14,7 @@ class TopicsHook(AwsHook):
     """Topics of one account and region."""
 
     service = "sns"
+    audited = False
 
     def publish(
         self,
@@ -48,3 +49,11 @@ class TopicsHook(AwsHook):
         :raises MissingError: it does not.
         """
         self.call("get_topic_attributes", TopicArn=topic_arn)
+
+    def list_subscriptions(self, topic_arn: str) -> list[str]:
+        """List the subscriptions of a topic, all pages (``ListSubscriptionsByTopic``): ARNs, or ``PendingConfirmation``.
+
+        :raises MissingError: there is no such topic.
+        """
+        found = self.pages("list_subscriptions_by_topic", "Subscriptions", TopicArn=topic_arn)
+        return [str(subscription["SubscriptionArn"]) for subscription in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, cast
 
 from airflow.providers.standard.exceptions import HITLTimeoutError
@@ -12,10 +12,13 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Context, Param
 
 from aurora_ops.core import approval
+from aurora_ops.core import trail as trails
 from aurora_ops.core.errors import PermanentError
 from aurora_ops.core.people import span
+from aurora_ops.core.windows import require_open
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import ERROR_KEY, TIMING_KEY, Result
+from aurora_ops.operators.following import operation_of, trail_of
 
 ASKED_KEY = "asked_at"
 
@@ -35,13 +38,15 @@ class ApproveSwitchOperator(ApprovalOperator):
     :param resource_id: ``DbClusterResourceId`` of what shall serve (templated).
     :param plan: what was decided before (templated).
     :param results: what the verifying steps returned, by name (templated).
+    :param windows: maintenance windows, one of which must be open when the switch may happen; none: any time (templated).
     :param within_h: hours in which somebody must answer.
     :param approvers: Airflow user ids that may answer; none: whoever may edit the run.
     :param topic_arn: topic on which people are told that they are asked.
     :param aws_conn_id: connection of the topic's account (templated).
     :param region_name: its region.
+    :param operation_task: task that begins the operation whose audit trail shall have the answer; ``None``: there is none.
     :return: ``{"approved": True, "by": who, "reason": what they wrote}``.
-    :raises PermanentError: rejected, or not answered in time.
+    :raises PermanentError: rejected, not answered in time, or no maintenance window is open.
     """
 
     permissions: ClassVar[tuple[str, ...]] = ("sns:Publish",)
@@ -51,6 +56,7 @@ class ApproveSwitchOperator(ApprovalOperator):
         "resource_id",
         "plan",
         "results",
+        "windows",
         "aws_conn_id",
     )
 
@@ -61,11 +67,13 @@ class ApproveSwitchOperator(ApprovalOperator):
         resource_id: str,
         plan: dict[str, Any],
         results: dict[str, Any],
+        windows: list[str],
         within_h: float,
         approvers: list[str],
         topic_arn: str | None,
         aws_conn_id: str,
         region_name: str | None = None,
+        operation_task: str | None = None,
         **kwargs: Any,
     ) -> None:
         # Airflow hands the parameters of the run on to every operator; the form of the answer has one field of its own.
@@ -81,17 +89,21 @@ class ApproveSwitchOperator(ApprovalOperator):
         self.resource_id = resource_id
         self.plan = plan
         self.results = results
+        self.windows = windows
         self.within_h = within_h
         self.topic_arn = topic_arn
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
+        self.operation_task = operation_task
 
     def execute(self, context: Context) -> Result:
         """Ask, unless nobody is to be asked."""
         if not self.required:
+            self._require_window(context)
             return {"approved": True, "by": None, "reason": "nobody had to be asked"}
         if earlier := self._earlier(context):
             self.log.info("this was answered before this try")
+            self._note(context, earlier)
             return self._decided(context, earlier)
         self.subject = approval.subject(self.plan)
         self.body = approval.body(self.plan, self.results)
@@ -108,7 +120,17 @@ class ApproveSwitchOperator(ApprovalOperator):
         answer = self._read(event)
         if answer is not None and (store := context.get("task_state_store")) is not None:
             store.set(self._kept_as, answer)
+        self._note(context, answer)
         return self._decided(context, answer)
+
+    def _note(self, context: Context, answer: Result | None) -> None:
+        """Write into the audit trail who said what about which cluster; without that nobody has said it."""
+        if self.operation_task is None:
+            return
+        trail = trail_of(operation_of(context, self.operation_task), context)
+        if trail is not None:
+            said = answer or {"approved": False, "reason": "nobody answered in time"}
+            trail.append(trails.APPROVAL, {**said, "about": self.resource_id})
 
     @property
     def _kept_as(self) -> str:
@@ -146,12 +168,21 @@ class ApproveSwitchOperator(ApprovalOperator):
             )
         elif answer["approved"]:
             self.log.info("%s approved the switch%s", answer["by"], f": {answer['reason']}" if answer["reason"] else "")
+            self._require_window(context)
             return answer
         else:
             reason = f": {answer['reason']}" if answer["reason"] else ""
             cause = f"{answer['by']} rejected the switch{reason}; nothing was switched"
         context["ti"].xcom_push(key=ERROR_KEY, value=cause)
         raise PermanentError(cause)
+
+    def _require_window(self, context: Context) -> None:
+        """See that what serves may change now; the window may have closed since the run began."""
+        try:
+            require_open(self.windows, datetime.now(UTC))
+        except PermanentError as exc:
+            context["ti"].xcom_push(key=ERROR_KEY, value=f"{exc}; nothing was switched")
+            raise
 
     def _tell(self, context: Context) -> None:
         if not self.topic_arn:

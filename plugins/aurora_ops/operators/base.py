@@ -5,23 +5,27 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.definitions.param import ParamsDict
+from structlog.contextvars import bound_contextvars
 
 from aurora_ops.core import errors
 from aurora_ops.core.timing import Timing
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.base import AwsHook, Look
+from aurora_ops.operators.following import followed
 from aurora_ops.triggers.wait import WaitTrigger
 
 HookT = TypeVar("HookT", bound=AwsHook)
 Result = dict[str, Any]
 
 TIMING_KEY, ERROR_KEY = "timing", "error"
+ENVIRONMENT_MACRO = "environment"
 _MOST_PASSES = 40
 _GRACE_S = 600
 
@@ -36,10 +40,17 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
     Beside its result a task leaves the XCom ``timing`` (spans of SQL, calls and waits) and, when it fails, ``error`` (its
     message), from which the record of the run is written.
 
+    Where the defaults of a DAG's tasks name an ``operation_task``, what a task does is followed (``operators.following``): its
+    state is written, and no change is made whose event is not in the audit trail.
+
     :param aws_conn_id: connection of the account to act in; it carries the role to assume.
     :param region_name: region, where it is not the connection's own.
     :param deferrable: wait in the triggerer (default) instead of in the worker.
+    :param operation_task: task that begins the operation which this one is a step of; ``None``: it is not followed.
     """
+
+    is_step: ClassVar[bool] = True
+    """Whether it is a step of an operation; what begins, records and ends one is not."""
 
     hook_class: ClassVar[type[AwsHook]]
     permissions: ClassVar[tuple[str, ...]]
@@ -51,13 +62,20 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
     ui_color = "#eef4fb"
 
     def __init__(
-        self, *, aws_conn_id: str, region_name: str | None = None, deferrable: bool = True, **kwargs: Any
+        self,
+        *,
+        aws_conn_id: str,
+        region_name: str | None = None,
+        deferrable: bool = True,
+        operation_task: str | None = None,
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.deferrable = deferrable
+        self.operation_task = operation_task if self.is_step else None
         self._forget_params_of_the_dag()
 
     @cached_property
@@ -94,14 +112,14 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
     def wait_until(self, until: Wait, context: Context, hook: AwsHook | None = None) -> Result:
         """Wait, then take the next pass. The only way to wait in this package.
 
-        The state is looked at once before a slot in the triggerer is asked for: a deferral costs about 3 s.
+        The state is looked at once before a slot in the triggerer is asked for, unless it lags: a deferral costs about 3 s.
 
         :param until: what to wait for.
         :param context: Airflow's context.
         :param hook: the service to look at, where it is not the operator's own.
         """
         hook = hook or self.hook
-        if hook.look(until) is Look.REACHED:
+        if not until.lags and hook.look(until) is Look.REACHED:
             return self._next_pass(context)
         if not self.deferrable:
             self._wait_here(until, hook)
@@ -141,14 +159,29 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
         raise errors.WaitTimeoutError(f"{until.waiter} {until.args}: not within {until.within_s} s")
 
     def _accounted(self, context: Context, event: dict[str, Any] | None = None) -> Result:
-        """Take a pass and leave behind where its time went and, if it failed, why."""
+        """Take a pass, its log lines marked, and leave behind where its time went and, if it failed, why."""
+        with bound_contextvars(**self._log_fields(context)):
+            return self._timed(context, event)
+
+    def _log_fields(self, context: Context) -> dict[str, str]:
+        """Say of which run, step and environment a log line is; the environment as far as run or DAG are for one."""
+        fields, dag_run = {"step": self.task_id}, context.get("dag_run")
+        if dag_run is not None:
+            fields["operation_id"] = f"{dag_run.dag_id}/{dag_run.run_id}"
+        dag = self.get_dag()
+        of_dag = (getattr(dag, "user_defined_macros", None) or {}).get(ENVIRONMENT_MACRO)
+        environment = (context.get("params") or {}).get("environment") or of_dag
+        return {**fields, "environment": str(environment)} if environment else fields
+
+    def _timed(self, context: Context, event: dict[str, Any] | None) -> Result:
         started = time.time()
         try:
-            if event is not None and event["status"] == "timeout":
-                raise errors.WaitTimeoutError(event["message"])
-            if event is not None and event["status"] != "success":
-                raise errors.WaitFailedError(event["message"])
-            return self._next_pass(context)
+            with self._followed(context):
+                if event is not None and event["status"] == "timeout":
+                    raise errors.WaitTimeoutError(event["message"])
+                if event is not None and event["status"] != "success":
+                    raise errors.WaitFailedError(event["message"])
+                return self._next_pass(context)
         except errors.AuroraOpsError as exc:
             self._push(context, ERROR_KEY, str(exc)[:2000])
             raise
@@ -165,6 +198,11 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
                     "try": int(getattr(context.get("ti"), "try_number", 1)),
                 },
             )
+
+    def _followed(self, context: Context) -> AbstractContextManager[None]:
+        if self.operation_task is None:
+            return nullcontext()
+        return followed(self.operation_task, context, lambda: (self._deferrals, self._waits_for))
 
     def _forget_params_of_the_dag(self) -> None:
         """Drop the copies of the DAG's params that Airflow gives each task; a run is given the DAG's own anyway.

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from aurora_ops.core import ownership
 from aurora_ops.core.errors import StateError
 from aurora_ops.core.ownership import KEEP_STOPPED_TAG
-from aurora_ops.core.safety import REFRESH_TAG, require_refreshable
+from aurora_ops.core.safety import is_refreshable, require_refreshable
 from aurora_ops.hooks.rds import Cluster, RdsHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.clusters import ClusterOperator
@@ -171,7 +171,7 @@ class StopAgainOperator(RefreshOperator[RdsHook]):
             and until > now
             and cluster.status == "available"
             and cluster.members
-            and cluster.tags.get(REFRESH_TAG) == "true"
+            and is_refreshable(cluster.tags)
         ]
         if not running:
             raise AirflowSkipException("nothing that is to be kept stopped runs")

@@ -10,7 +10,7 @@ from airflow.sdk import Context
 
 from aurora_ops.core import ownership
 from aurora_ops.core.errors import ConfigError, StateError
-from aurora_ops.core.ownership import EXPIRES_TAG, PUBLISHED_TAG, RETIRED_TAG, RUN_TAG
+from aurora_ops.core.ownership import EXPIRES_TAG, PUBLISHED_TAG, RETIRED_TAG, RUN_TAG, VERIFIED_TAG
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.rds import Cluster, RdsHook
@@ -27,6 +27,7 @@ class DeleteClusterOperator(ClusterOperator):
     :param final_snapshot_id: take a last snapshot of this name; ``None`` takes none (templated).
     :param only_run: delete only what this run restored; another run's is left alone (templated).
     :param spare_run: delete only what this run did not restore: makes room for it (templated).
+    :param spare_verified: leave a cluster alone that a restore has verified.
     :return: ``{"cluster_id", "status": "absent" | "left"}``.
     :raises SafetyError: it is not tagged ``refresh=true``.
     """
@@ -47,9 +48,11 @@ class DeleteClusterOperator(ClusterOperator):
         final_snapshot_id: str | None = None,
         only_run: str | None = None,
         spare_run: str | None = None,
+        spare_verified: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.spare_verified = spare_verified
         self.final_snapshot_id = final_snapshot_id
         self.only_run = only_run
         self.spare_run = spare_run
@@ -64,7 +67,9 @@ class DeleteClusterOperator(ClusterOperator):
         if cluster is None:
             return {"cluster_id": self.cluster_id, "status": "absent"}
         made_by = cluster.tags.get(RUN_TAG)
-        if self.only_run not in (None, made_by) or (self.spare_run is not None and self.spare_run == made_by):
+        spared = self.spare_verified and VERIFIED_TAG in cluster.tags
+        spared = spared or (self.spare_run is not None and self.spare_run == made_by)
+        if spared or self.only_run not in (None, made_by):
             return {"cluster_id": self.cluster_id, "status": "left"}
         return self.wait_until(delete_step(self.hook, cluster, self.within_s, self.final_snapshot_id), context)
 

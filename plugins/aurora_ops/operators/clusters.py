@@ -17,6 +17,9 @@ from aurora_ops.hooks.rds import Cluster, RdsHook
 from aurora_ops.links.console import ClusterLink
 from aurora_ops.operators.base import RefreshOperator, Result
 
+# Parameter of Aurora MySQL 8.0 (version 3).
+_S3_ROLE = "aws_default_s3_role"
+
 
 class ClusterOperator(RefreshOperator[RdsHook]):
     """What the operators of one cluster share.
@@ -327,9 +330,10 @@ class ModifyClusterOperator(ClusterOperator):
 
 
 class AttachRoleOperator(ClusterOperator):
-    """Attach a role to a cluster, for ``LOAD DATA FROM S3``, and wait until it is active.
+    """Attach a role to a cluster, for ``LOAD DATA FROM S3``, wait until it is active, and make it the server's default.
 
-    The AWS operation is ``AddRoleToDBCluster``.
+    The AWS operations are ``AddRoleToDBCluster`` and, where the cluster's parameter group names another role or none in
+    ``aws_default_s3_role``, ``ModifyDBClusterParameterGroup``. A default group cannot be changed: a warning says what is missing.
 
     :param role_arn: the role; ``None`` is nothing to do (templated).
     :return: ``{"cluster_id", "role_arn"}``.
@@ -337,7 +341,13 @@ class AttachRoleOperator(ClusterOperator):
     :raises SafetyError: the cluster is not tagged ``refresh=true``.
     """
 
-    permissions: ClassVar[tuple[str, ...]] = ("rds:DescribeDBClusters", "rds:AddRoleToDBCluster", "iam:PassRole")
+    permissions: ClassVar[tuple[str, ...]] = (
+        "rds:DescribeDBClusters",
+        "rds:AddRoleToDBCluster",
+        "rds:DescribeDBClusterParameters",
+        "rds:ModifyDBClusterParameterGroup",
+        "iam:PassRole",
+    )
     template_fields: Sequence[str] = (*ClusterOperator.template_fields, "role_arn")
 
     def __init__(self, *, role_arn: str | None, **kwargs: Any) -> None:
@@ -352,4 +362,17 @@ class AttachRoleOperator(ClusterOperator):
             if self.role_arn not in cluster.roles:
                 self.hook.add_role(self.cluster_id, self.role_arn)
             return self.wait_for("roles_active", self.cluster_id, context)
+        if self.role_arn:
+            self._make_default(cluster.parameter_group, self.role_arn)
         return {"cluster_id": self.cluster_id, "role_arn": self.role_arn}
+
+    def _make_default(self, group: str, role_arn: str) -> None:
+        if group.startswith("default."):
+            self.log.warning(
+                "%s cannot be changed; LOAD DATA FROM S3 needs %s = %s in a group of the cluster's own",
+                group,
+                _S3_ROLE,
+                role_arn,
+            )
+        elif self.hook.cluster_parameters(group).get(_S3_ROLE) != role_arn:
+            self.hook.set_cluster_parameter(group, _S3_ROLE, role_arn)

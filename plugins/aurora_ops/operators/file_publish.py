@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
+from aurora_ops.core import ownership
 from aurora_ops.core.errors import AuroraOpsError, ConfigError
-from aurora_ops.core.ownership import EXPIRES_TAG, REPLACES_TAG
+from aurora_ops.core.ownership import EXPIRES_TAG, REPLACES_TAG, RUN_TAG
+from aurora_ops.core.safety import is_refreshable
 from aurora_ops.hooks.efs import EfsHook, FileSystem
 from aurora_ops.hooks.parameters import ParametersHook
 from aurora_ops.operators.base import RefreshOperator, Result
@@ -25,6 +28,8 @@ class PublishFilesOperator(RefreshOperator[ParametersHook]):
     :param subpath: directory in it, beginning with a slash (templated).
     :param id_parameter: parameter for the id (templated).
     :param subpath_parameter: parameter for the directory (templated).
+    :param former_expires_h: hours after which ``reap_expired`` may remove the one that it replaces, where the run does not come to
+        that itself; ``None``: it is kept, or nobody's to remove.
     :return: ``{"file_system_id", "subpath", "replaces", "previous": {"file_system_id", "subpath"}}``; ``replaces`` is the id of the
         file system that was published before, ``None`` where there was none.
     :raises ConfigError: both go by the same name.
@@ -48,13 +53,21 @@ class PublishFilesOperator(RefreshOperator[ParametersHook]):
     )
 
     def __init__(
-        self, *, file_system_id: str, subpath: str, id_parameter: str, subpath_parameter: str, **kwargs: Any
+        self,
+        *,
+        file_system_id: str,
+        subpath: str,
+        id_parameter: str,
+        subpath_parameter: str,
+        former_expires_h: float | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.file_system_id = file_system_id
         self.subpath = subpath
         self.id_parameter = id_parameter
         self.subpath_parameter = subpath_parameter
+        self.former_expires_h = former_expires_h
 
     def take_pass(self, context: Context) -> Result:
         """Write what differs."""
@@ -80,6 +93,8 @@ class PublishFilesOperator(RefreshOperator[ParametersHook]):
             raise
         if EXPIRES_TAG in system.tags:
             efs.remove_tags(self.file_system_id, [EXPIRES_TAG])
+        if replaces and self.former_expires_h is not None:
+            self._give_up(efs, replaces, self.former_expires_h)
         return {
             "file_system_id": self.file_system_id,
             "subpath": self.subpath,
@@ -94,6 +109,14 @@ class PublishFilesOperator(RefreshOperator[ParametersHook]):
         if system.tags.get(REPLACES_TAG) != published:
             efs.set_tags(self.file_system_id, {REPLACES_TAG: str(published)})
         return published
+
+    @staticmethod
+    def _give_up(efs: EfsHook, former: str, hours: float) -> None:
+        """Let the one that was replaced expire: a run that fails later, and is not tried again, would leave it for ever."""
+        found = efs.find_file_system(former)
+        if found is None or EXPIRES_TAG in found.tags or not is_refreshable(found.tags):
+            return
+        efs.set_tags(former, ownership.temporary(found.tags.get(RUN_TAG), hours, datetime.now(UTC)))
 
     @staticmethod
     def _restore(hook: ParametersHook, name: str, value: str | None) -> None:

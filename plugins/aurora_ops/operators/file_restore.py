@@ -10,7 +10,7 @@ from airflow.sdk import Context
 
 from aurora_ops.core import naming, ownership
 from aurora_ops.core.errors import SafetyError, StateError
-from aurora_ops.core.files import choose_recovery_point, require_changeable
+from aurora_ops.core.files import RecoveryPoint, choose_recovery_point, require_changeable
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.backup import BackupHook, RestoreJob
 from aurora_ops.hooks.efs import EfsHook, FileSystem
@@ -18,6 +18,28 @@ from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.file_systems import REFRESH_TAGS, available, find_file_system
 
 RUNNING = ("CREATED", "PENDING", "RUNNING")
+
+
+def newest_recovery_point(
+    hook: BackupHook, file_system: str, vault: str, *, now: datetime, max_age_h: float
+) -> tuple[FileSystem, RecoveryPoint]:
+    """Look up a file system, and choose the newest completed recovery point of it.
+
+    :param hook: account and region of both.
+    :param file_system: by id or tag ``Name``.
+    :param vault: backup vault.
+    :param now: present moment.
+    :param max_age_h: hours that it may be old.
+    :raises MissingError: there is none; the message says what there is.
+    """
+    system = find_file_system(EfsHook(hook.aws_conn_id or "", hook.region_name), file_system)
+    chosen = choose_recovery_point(
+        hook.list_recovery_points(vault, system.arn),
+        now=now,
+        max_age_h=max_age_h,
+        resource=f"{system.file_system_id} in vault {vault}",
+    )
+    return system, chosen
 
 
 class ChooseRecoveryPointOperator(RefreshOperator[BackupHook]):
@@ -47,13 +69,9 @@ class ChooseRecoveryPointOperator(RefreshOperator[BackupHook]):
 
     def take_pass(self, context: Context) -> Result:
         """Look."""
-        system = find_file_system(EfsHook(self.aws_conn_id, self.region_name), self.file_system)
         now = datetime.now(UTC)
-        chosen = choose_recovery_point(
-            self.hook.list_recovery_points(self.vault, system.arn),
-            now=now,
-            max_age_h=float(self.max_age_h),
-            resource=f"{system.file_system_id} in vault {self.vault}",
+        system, chosen = newest_recovery_point(
+            self.hook, self.file_system, self.vault, now=now, max_age_h=float(self.max_age_h)
         )
         return {
             "recovery_point_arn": chosen.arn,

@@ -8,12 +8,14 @@ kubeconfig with an exec plug-in on the triggerer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
 from aurora_ops.core import kubernetes as k8s
-from aurora_ops.core.errors import StateError
+from aurora_ops.core import ownership
+from aurora_ops.core.errors import BusyError, StateError
 from aurora_ops.core.kubernetes import Object
 from aurora_ops.core.safety import require_refreshable
 from aurora_ops.core.wait import Wait
@@ -64,79 +66,6 @@ class KubernetesOperator(RefreshOperator[KubernetesHook]):
         return self.wait_for_object("object_gone", within_s, context, namespace=meta.get("namespace"), **args)
 
 
-class CreateJobSecretOperator(KubernetesOperator):
-    """Put the login of a cluster's database where a job finds it: a Kubernetes secret with one file, for this run only.
-
-    The file is an option file of MySQL's clients (``--defaults-extra-file``), so the password is in no environment, no manifest of
-    a job and no command line. It is read from Secrets Manager here and goes nowhere else. A secret that an earlier try of the run
-    left is made anew: the password may have changed.
-
-    :param name: name of the secret; ``None`` is nothing to do (templated).
-    :param db_cluster_id: Aurora cluster (templated).
-    :param secret_id: secret of Secrets Manager to log in with; ``None``: the cluster's managed master secret (templated).
-    :param writes: the job writes; the cluster must be tagged ``refresh=true``.
-    :param tls_ca: file in the job's image that the server's certificate is checked against (templated).
-    :param run_key: the run, as ``refresh_plan.run_key`` writes it (templated).
-    :return: ``{"secret_name"}``.
-    :raises SafetyError: the cluster is not tagged, or somebody else made the secret.
-    :raises MissingError: no such cluster or login.
-    """
-
-    permissions: ClassVar[tuple[str, ...]] = (
-        "eks:DescribeCluster",
-        "rds:DescribeDBClusters",
-        "secretsmanager:GetSecretValue",
-        "kms:Decrypt",
-    )
-    template_fields: Sequence[str] = (
-        *KubernetesOperator.template_fields,
-        "name",
-        "db_cluster_id",
-        "secret_id",
-        "tls_ca",
-        "run_key",
-    )
-
-    def __init__(
-        self,
-        *,
-        name: str | None,
-        db_cluster_id: str,
-        run_key: str,
-        secret_id: str | None = None,
-        writes: bool = False,
-        tls_ca: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.name = name
-        self.db_cluster_id = db_cluster_id
-        self.run_key = run_key
-        self.secret_id = secret_id
-        self.writes = writes
-        self.tls_ca = tls_ca
-
-    def take_pass(self, context: Context) -> Result:
-        """Remove a former one, read the login, make the secret."""
-        if self.name is None:
-            return {"secret_name": None}
-        cluster = RdsHook(self.aws_conn_id, self.region_name).require_cluster(self.db_cluster_id)
-        if self.writes:
-            require_refreshable(self.db_cluster_id, cluster.tags)
-        found = self.api.find(k8s.SECRETS, self.name, self.namespace)
-        if found is not None:
-            k8s.require_ours(k8s.SECRETS.plural, found)
-            self.api.delete(k8s.SECRETS, found)
-        secrets = SecretsHook(self.aws_conn_id, self.region_name)
-        login = master_login(cluster, secrets, self.secret_id, None)
-        content = k8s.login_file(
-            host=login.host, port=login.port, user=login.user, password=login.password, tls_ca=self.tls_ca
-        )
-        body = k8s.secret(self.name, self.run_key, {k8s.LOGIN_FILE: content})
-        self.api.create(k8s.SECRETS, body, self.namespace)
-        return {"secret_name": self.name}
-
-
 class DeleteJobSecretOperator(KubernetesOperator):
     """Delete the secret of a run's job; gone already is fine, and so is a run whose check refused it, which has made none.
 
@@ -167,6 +96,11 @@ class DeleteJobSecretOperator(KubernetesOperator):
 class RunJobOperator(KubernetesOperator):
     """Run a command to its end in a pod of its own, and write the pod's log into the task's.
 
+    It finds the login of a cluster's database in a file (``/run/aurora-ops/my.cnf``), an option file of MySQL's clients
+    (``--defaults-extra-file``), so the password is in no environment, no manifest of a job and no command line. It is read from
+    Secrets Manager here and put into a Kubernetes secret that the job owns: the job is made suspended, then the secret, then the
+    job begins; whatever ends the job, Kubernetes removes the secret with it.
+
     A job of this run that still runs is waited for, one that has succeeded is the goal, one that failed in an earlier try is
     replaced. A job of another run under the same name is replaced where it has ended, and refused where it runs. Kubernetes
     gives it one try (``backoffLimit`` 0), a deadline, and removes it a day after its end. A pod that cannot start as it is
@@ -176,8 +110,12 @@ class RunJobOperator(KubernetesOperator):
     :param image: image with a version or digest (templated).
     :param command: command and its arguments; no secrets (templated).
     :param run_key: the run, as ``refresh_plan.run_key`` writes it (templated).
+    :param expires_h: hours after which it may be removed, should its run be dead (templated).
+    :param db_cluster_id: Aurora cluster whose login it is given; ``None``: none (templated).
+    :param secret_id: secret of Secrets Manager to log in with; ``None``: the cluster's managed master secret (templated).
+    :param writes: the job writes; the cluster must be tagged ``refresh=true``.
+    :param tls_ca: file in the image that the server's certificate is checked against (templated).
     :param environment: environment of the container; no secrets (templated).
-    :param secret_name: secret that it finds as files in ``/run/aurora-ops``; ``None`` for none (templated).
     :param mounts: claims, each ``{"claim", "path", "sub_path"}`` (templated).
     :param service_account: service account, for a role of AWS (IRSA, Pod Identity); ``None`` is the namespace's own (templated).
     :param node_selector: labels its node must have (templated).
@@ -189,19 +127,28 @@ class RunJobOperator(KubernetesOperator):
     :param keep_s: seconds that Kubernetes keeps it after its end.
     :return: ``{"job", "pods", "log_lines"}``.
     :raises StateError: the job has failed, or a job of another run has its name and still runs.
-    :raises SafetyError: a job of that name is not this package's.
+    :raises SafetyError: a job or secret of that name is not this package's, or the cluster is not tagged.
+    :raises MissingError: no such cluster or login.
     :raises WaitFailedError: its pod cannot start.
     """
 
-    permissions: ClassVar[tuple[str, ...]] = ("eks:DescribeCluster",)
+    permissions: ClassVar[tuple[str, ...]] = (
+        "eks:DescribeCluster",
+        "rds:DescribeDBClusters",
+        "secretsmanager:GetSecretValue",
+        "kms:Decrypt",
+    )
     template_fields: Sequence[str] = (
         *KubernetesOperator.template_fields,
         "name",
         "image",
         "command",
         "run_key",
+        "expires_h",
+        "db_cluster_id",
+        "secret_id",
+        "tls_ca",
         "environment",
-        "secret_name",
         "mounts",
         "service_account",
         "node_selector",
@@ -219,8 +166,12 @@ class RunJobOperator(KubernetesOperator):
         image: str,
         command: list[str],
         run_key: str,
+        expires_h: float,
+        db_cluster_id: str | None = None,
+        secret_id: str | None = None,
+        writes: bool = False,
+        tls_ca: str | None = None,
         environment: Mapping[str, str] | None = None,
-        secret_name: str | None = None,
         mounts: list[dict[str, str]] | None = None,
         service_account: str | None = None,
         node_selector: Mapping[str, str] | None = None,
@@ -237,8 +188,12 @@ class RunJobOperator(KubernetesOperator):
         self.image = image
         self.command = command
         self.run_key = run_key
+        self.expires_h = expires_h
+        self.db_cluster_id = db_cluster_id
+        self.secret_id = secret_id
+        self.writes = writes
+        self.tls_ca = tls_ca
         self.environment = environment or {}
-        self.secret_name = secret_name
         self.mounts = mounts or []
         self.service_account = service_account
         self.node_selector = node_selector or {}
@@ -256,8 +211,7 @@ class RunJobOperator(KubernetesOperator):
         this_try = int(getattr(context.get("ti"), "try_number", 1) or 1)
         found = self.api.find(k8s.JOBS, self.name, self.namespace)
         if found is None:
-            self.api.create(k8s.JOBS, self._manifest(this_try), self.namespace)
-            return self._wait(context)
+            return self._begin(None, this_try, context)
         k8s.require_ours(k8s.JOBS.plural, found)
         annotations, ended = found["metadata"].get("annotations") or {}, k8s.outcome(found)
         ours = annotations.get(k8s.RUN_LABEL) == self.run_key
@@ -268,7 +222,7 @@ class RunJobOperator(KubernetesOperator):
                 f"job {self.name} in {self.namespace} runs for {annotations.get(k8s.RUN_LABEL)}; wait for its end, or delete it"
             )
         if ended is None:
-            return self._wait(context)
+            return self._begin(found, this_try, context)
         if ours and ended.succeeded:
             return self._result(found)
         if ours and int(annotations.get(k8s.TRY_ANNOTATION, 0)) >= this_try:
@@ -278,8 +232,43 @@ class RunJobOperator(KubernetesOperator):
         return self.wait_until_gone(k8s.JOBS, found, _GRACE_S, context)
 
     def on_kill(self) -> None:
-        """Leave the job: a cleared task adopts it, and its deadline ends it otherwise."""
+        """Leave the job: a cleared task adopts it, and otherwise its deadline ends it, or its expiry where it has not begun."""
         self.log.info("job %s goes on without this task; its deadline ends it after %s s", self.name, self.deadline_s)
+
+    def _begin(self, found: Object | None, this_try: int, context: Context) -> Result:
+        """Make the job, suspended where it needs a login, give it that, and let it begin; wait for the end of any."""
+        if found is not None and not found["spec"].get("suspend"):
+            return self._wait(context)
+        # read first: what is refused leaves no job behind
+        login = self._login_file() if self.db_cluster_id is not None else None
+        job = found or self.api.create(k8s.JOBS, self._manifest(this_try), self.namespace)
+        if login is not None:
+            self._put_secret(job, login)
+        if job["spec"].get("suspend"):
+            try:
+                self.api.patch(k8s.JOBS, job, {"spec": {"suspend": False}})
+            except BusyError as exc:
+                self.log.info("%s; looking again", exc)
+                return self._next_pass(context)
+        return self._wait(context)
+
+    def _login_file(self) -> str:
+        """Read the login of the cluster."""
+        cluster = RdsHook(self.aws_conn_id, self.region_name).require_cluster(str(self.db_cluster_id))
+        if self.writes:
+            require_refreshable(cluster.cluster_id, cluster.tags)
+        login = master_login(cluster, SecretsHook(self.aws_conn_id, self.region_name), self.secret_id, None)
+        return k8s.login_file(
+            host=login.host, port=login.port, user=login.user, password=login.password, tls_ca=self.tls_ca
+        )
+
+    def _put_secret(self, job: Object, login: str) -> None:
+        """Make the secret of a job; one that an earlier try has left is made anew: the password may have changed."""
+        found = self.api.find(k8s.SECRETS, str(self.name), self.namespace)
+        if found is not None:
+            k8s.require_ours(k8s.SECRETS.plural, found)
+            self.api.delete(k8s.SECRETS, found)
+        self.api.create(k8s.SECRETS, k8s.secret(job, self.run_key, {k8s.LOGIN_FILE: login}), self.namespace)
 
     def _wait(self, context: Context) -> Result:
         # Nodes may have to come first, so the wait is a little longer than the job may run.
@@ -293,8 +282,10 @@ class RunJobOperator(KubernetesOperator):
             command=list(self.command),
             run_key=self.run_key,
             created_in_try=this_try,
+            expires=ownership.expiry(datetime.now(UTC), float(self.expires_h)),
+            suspend=self.db_cluster_id is not None,
             environment=self.environment,
-            secret_name=self.secret_name,
+            secret_name=self.name if self.db_cluster_id else None,
             mounts=self.mounts,
             service_account=self.service_account,
             node_selector=self.node_selector,

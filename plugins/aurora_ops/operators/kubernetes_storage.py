@@ -73,11 +73,11 @@ class StorageOperator(KubernetesOperator):
         return self.api.list(k8s.VOLUMES, labels=k8s.marks(None, claim=f"{self.namespace}.{self.claim_name}"))
 
     def _require_unused(self) -> None:
-        users = k8s.users_of(self.claim_name, self.api.list(k8s.PODS, self.namespace))
-        if users:
+        pods = self.api.list(k8s.PODS, self.namespace)
+        if users := [pod["metadata"]["name"] for pod in k8s.users_of(self.claim_name, pods)]:
             raise StateError(
-                f"claim {self.claim_name} in {self.namespace} is used by {users}; scale what runs them to 0, then run this again: "
-                f"a claim cannot be pointed elsewhere under running pods"
+                f"claim {self.claim_name} in {self.namespace} is used by {users}, and a claim cannot be pointed elsewhere under "
+                f"running pods; scale what runs them to 0, or have it done: eks.workloads, and the task stop_workloads"
             )
 
 
@@ -123,13 +123,19 @@ class CreateStorageOperator(StorageOperator):
         self.capacity = capacity
 
     def take_pass(self, context: Context) -> Result:
-        """Look from class to claim; make or replace the first that is not right."""
+        """Have it show what it shall."""
         handle = k8s.handle(self.file_system_id, self.path, self.access_point_id)
-        name = k8s.volume_name(self.claim_name, self.namespace, handle)
+        return self.show_pass(handle, k8s.volume_name(self.claim_name, self.namespace, handle), context)
+
+    def show_pass(self, handle: str, name: str, context: Context) -> Result:
+        """Look from class to claim; make or replace the first that is not right.
+
+        :param handle: what the claim's volume points to, as the EFS CSI driver writes it.
+        :param name: name of that volume.
+        """
         self._have_class()
         volume, claim = self.api.find(k8s.VOLUMES, name), self.find_claim()
-        if volume is not None and (volume["status"]["phase"] in ("Released", "Failed") or _is_going(volume)):
-            # bound once to a claim that is gone: Kubernetes gives such a volume to nobody
+        if volume is not None and _is_used_up(volume):
             return self.remove(k8s.VOLUMES, volume, context)
         if volume is None:
             self.api.create(k8s.VOLUMES, self._volume(name, handle))
@@ -179,6 +185,42 @@ class CreateStorageOperator(StorageOperator):
         )
 
 
+class UndoStorageOperator(CreateStorageOperator):
+    """Have a claim show what it showed before, where it could not be made to show something else.
+
+    A claim that is bound is left alone, whatever it shows: it can be used. What it showed is read off the former volume, which is
+    there until the claim is bound to another one; so another one is made of it, under another name, before it goes.
+
+    :param tried: something that a task of this run has left right before it was tried; ``None``: nothing was (templated).
+    :return: ``{"claim", "namespace", "shows"}``; ``shows`` is the handle of its volume, ``None`` where there is none.
+    """
+
+    template_fields: Sequence[str] = (*CreateStorageOperator.template_fields, "tried")
+
+    def __init__(self, *, tried: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tried = tried
+
+    def take_pass(self, context: Context) -> Result:
+        """Look at the claim; where it is not bound, have it show what the former volume showed."""
+        result = {"claim": self.claim_name, "namespace": self.namespace, "shows": None}
+        if self.tried is None:
+            return result
+        claim, volumes = self.find_claim(), self.own_volumes()
+        if claim is not None and not _is_going(claim) and (claim.get("status") or {}).get("phase") == "Bound":
+            bound = self.api.find(k8s.VOLUMES, claim["spec"]["volumeName"])
+            return {**result, "shows": _handle_of(bound) if bound else None}
+        wanted = k8s.handle(self.file_system_id, self.path, self.access_point_id)
+        volumes.sort(key=lambda volume: volume["metadata"]["creationTimestamp"])
+        former = [handle for handle in map(_handle_of, volumes) if handle not in (None, wanted)]
+        if not former:
+            return result
+        handle, used_up = str(former[-1]), {volume["metadata"]["name"] for volume in volumes if _is_used_up(volume)}
+        self.log.info("claim %s: back to %s", self.claim_name, handle)
+        names = [k8s.volume_name(self.claim_name, self.namespace, text) for text in (handle, f"{handle} again")]
+        return self.show_pass(handle, next((name for name in names if name not in used_up), names[0]), context)
+
+
 class DeleteStorageOperator(StorageOperator):
     """Delete a claim, its volumes, and the storage class where nothing else has it; gone is waited for. Files stay.
 
@@ -208,6 +250,16 @@ class ManageStorageOperator(CreateStorageOperator):
     def take_pass(self, context: Context) -> Result:
         """Take a pass of one or the other."""
         return self.delete_pass(context) if self.action == "delete" else super().take_pass(context)
+
+
+def _is_used_up(volume: Object) -> bool:
+    """Tell whether a volume was bound once to a claim that is gone: Kubernetes gives such a one to nobody."""
+    return volume["status"]["phase"] in ("Released", "Failed") or _is_going(volume)
+
+
+def _handle_of(volume: Object) -> str | None:
+    handle: str | None = (volume["spec"].get("csi") or {}).get("volumeHandle")
+    return handle
 
 
 def _is_going(found: Object) -> bool:

@@ -21,8 +21,6 @@ from aurora_ops.operators.base import Result
 from aurora_ops.operators.mask_crew import Crew
 from aurora_ops.operators.masking import MaskingOperator
 
-_SHORTEST_SALT = 16
-
 
 class MaskDatabaseOperator(MaskingOperator):
     """Mask the tables of schemas by the rules of their columns, then run their scripts.
@@ -75,11 +73,11 @@ class MaskDatabaseOperator(MaskingOperator):
         if settings.salt_secret is None:
             return masking.salt(sql.login.password, self.run_key)
         given = self.secrets.require_secret(settings.salt_secret).get("salt")
-        if not isinstance(given, str) or len(given) < _SHORTEST_SALT:
+        if not isinstance(given, str) or len(given) < masking.SHORTEST_SALT:
             raise ConfigError(
                 "database.masking.salt_secret",
                 settings.salt_secret,
-                f"its JSON needs a field salt of at least {_SHORTEST_SALT} characters",
+                f"its JSON needs a field salt of at least {masking.SHORTEST_SALT} characters",
             )
         return hmac.new(given.encode(), b"mask", hashlib.sha256).hexdigest()
 

@@ -170,7 +170,7 @@ class FingerprintColumnsOperator(ProofOperator):
         self.mark(sql, f"original:{number:05d}")
         self.log.info("%s: %s values remembered, by %s", target.label, f"{count:,}", target.how)
 
-    def _count(self, sql: MySqlHook, tables: list[tuple[str, str]]) -> None:
+    def _count(self, sql: MySqlHook, tables: list[Table]) -> None:
         sql.run(f"DROP TABLE IF EXISTS {_SCRATCH}.row_counts", what="row counts")
         sql.run(
             f"CREATE TABLE {_SCRATCH}.row_counts (table_schema VARCHAR(64) NOT NULL, table_name VARCHAR(64) NOT NULL, "

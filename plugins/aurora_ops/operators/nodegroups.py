@@ -126,7 +126,6 @@ class ScaleNodegroupOperator(NodegroupOperator):
 
     permissions: ClassVar[tuple[str, ...]] = (
         "eks:DescribeCluster",
-        "eks:ListNodegroups",
         "eks:DescribeNodegroup",
         "eks:UpdateNodegroupConfig",
         "eks:TagResource",
@@ -194,16 +193,15 @@ class ScaleNodegroupOperator(NodegroupOperator):
             self.hook.tag(found.arn, note)
 
     def _fitting(self) -> str:
-        everywhere = self.hook.list_nodegroups(self.cluster_name)
+        # others of the cluster are none of the role's business
+        looked_at = [self.hook.find_nodegroup(self.cluster_name, name) for name in self.allowed_nodegroups]
+        known = [found for found in looked_at if found is not None]
         fitting = [
-            found.name
-            for found in everywhere
-            if found.name in self.allowed_nodegroups
-            and takes(found.labels, found.taints, self.node_selector, self.tolerations)
+            found.name for found in known if takes(found.labels, found.taints, self.node_selector, self.tolerations)
         ]
         if len(fitting) == 1:
             return fitting[0]
-        seen = {found.name: {"labels": found.labels, "taints": found.taints} for found in everywhere}
+        seen = {found.name: {"labels": found.labels, "taints": found.taints} for found in known}
         wrong = "none fits" if not fitting else f"{fitting} fit"
         raise ConfigError(
             "nodegroup",

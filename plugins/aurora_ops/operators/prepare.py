@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from aurora_ops.core import environments, refresh_plan
+from aurora_ops.core import environments, refresh_plan, windows
 from aurora_ops.core.errors import report
 from aurora_ops.core.estimate import estimate, read_prices
+from aurora_ops.core.operation import OPERATION_KEY
 from aurora_ops.core.plan_text import plan_text
 from aurora_ops.core.settings import Environment
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
+from aurora_ops.operators import operations
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.prepare_checks import RefreshCheck, guards
 from aurora_ops.operators.runs import run_moment
@@ -35,11 +38,13 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
     :param path: environment file.
     :param sql_folder: ``include/sql``.
     :param region_name: region of the target.
-    :return: the plan, a flat dictionary of identifiers.
+    :param audits: begin an operation when everything is right: the first event of its audit trail, and its state.
+    :return: the plan, a flat dictionary of identifiers; ``operation`` where it is audited.
     :raises PermanentError: anything is wrong.
     """
 
     hook_class = RdsHook
+    is_step = False
     permissions: ClassVar[tuple[str, ...]] = (
         "rds:DescribeDBClusters",
         "rds:DescribeDBSubnetGroups",
@@ -65,13 +70,21 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
             "elasticfilesystem:DescribeFileSystems",
             "backup:ListRecoveryPointsByBackupVault",
         ),
-        "orchestrator": ("dynamodb:DescribeTable", "dynamodb:Query", "sns:GetTopicAttributes", "s3:ListBucket"),
+        "orchestrator": (
+            "dynamodb:DescribeTable",
+            "dynamodb:Query",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "sns:GetTopicAttributes",
+            "s3:ListBucket",
+        ),
     }
 
-    def __init__(self, *, path: str, sql_folder: str, **kwargs: Any) -> None:
+    def __init__(self, *, path: str, sql_folder: str, audits: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.path = path
         self.sql_folder = sql_folder
+        self.audits = audits
 
     def take_pass(self, context: Context) -> Result:
         """Check from the inside out: settings, accounts, guards, then resources."""
@@ -87,11 +100,15 @@ class CheckRefreshOperator(RefreshOperator[RdsHook]):
         moment = run_moment(dag_run)
         check = RefreshCheck(settings, Path(self.sql_folder))
         plan = check.plan(moment, refresh_plan.run_key(dag_run.dag_id, dag_run.run_id), self._hooks(settings))
+        plan["windows"] = settings.safety.windows(ignored="ignore_window" in resolved.switches)
         text = self._text(check, plan)
         self.log.info("the plan:\n%s", text)
         self._push(context, PLAN_KEY, text[:_LONGEST_TEXT])
         if "dry_run" in resolved.switches:
             raise AirflowSkipException("dry run: this is the plan, and nothing is changed")
+        windows.require_open(plan["windows"], datetime.now(UTC))
+        if self.audits:
+            plan[OPERATION_KEY] = operations.begin(context, settings, request=conf)
         return plan
 
     def _asked(self, context: Context) -> tuple[Path, dict[str, Any]]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from aurora_ops.core import masking, naming, ownership, refresh_plan, safety, sql_script
-from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, StateError, report
+from aurora_ops.core import masking, naming, refresh_plan, safety, sql_script
+from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, Problems, StateError, report
 from aurora_ops.core.mask_plan import TablePlan, plan_tables
 from aurora_ops.core.mask_rules import ColumnRule, read_rules
 from aurora_ops.core.settings import Environment
 from aurora_ops.core.tables import Column, Table
 from aurora_ops.hooks.buckets import BucketsHook
-from aurora_ops.hooks.kms import KmsHook
 from aurora_ops.hooks.mysql import Login, MySqlHook
 from aurora_ops.hooks.network import NetworkHook
-from aurora_ops.hooks.rds import DEFAULT_KEY_ALIAS, Cluster, RdsHook, Snapshot
+from aurora_ops.hooks.rds import Cluster, RdsHook, Snapshot
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.secrets import SecretsHook
 from aurora_ops.hooks.table_facts import read_table_facts
@@ -25,6 +23,14 @@ from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import Result
 from aurora_ops.operators.masking import missing_columns
 from aurora_ops.operators.prepare_files import check_along, file_guards, keep_guards, plan_along
+from aurora_ops.operators.restore_checks import (
+    enabled_key,
+    find_rekey_arn,
+    is_shared_by_others,
+    require_orderable,
+    require_parameter_group,
+    require_subnet_group,
+)
 from aurora_ops.operators.sql import master_login
 
 _SERVING = ("available", "backing-up")
@@ -57,7 +63,7 @@ class RefreshCheck:
     def __init__(self, settings: Environment, sql_folder: Path) -> None:
         self.settings = settings
         self.sql_folder = sql_folder
-        self.problems: list[PermanentError] = []
+        self.problems = Problems()
         self.leftovers: list[str] = []
         self.stranded = False
         self.size_gib = 0
@@ -69,18 +75,29 @@ class RefreshCheck:
         """Check all, then give the plan or say what is wrong."""
         source, target = hooks
         names = refresh_plan.names(self.settings, moment)
-        live = self._attempt(lambda: self._live(target, names))
-        origin = self._attempt(lambda: source.require_cluster(self.settings.source.cluster))
-        snapshot = self._attempt(lambda: self._snapshot(source)) if origin else None
-        was_shared = self._attempt(lambda: self._was_shared(source, snapshot)) or False
-        key_arn = self._attempt(lambda: self._key("target.kms_key_id", self.settings.target.kms_key_id, target))
-        rekey_arn = self._attempt(lambda: self._rekey_arn(source, origin, snapshot)) if origin else None
-        network = self._attempt(lambda: self._network(target, live)) or {}
-        self._attempt(lambda: self._resources(target, live, origin))
-        columns = self._attempt(self._columns) or []
-        self._attempt(lambda: self._tables(live))
-        self._attempt(lambda: self._source_schema(origin, live, columns))
-        point = check_along(self.settings, self._attempt)
+        live = self.problems.attempt(lambda: self._live(target, names))
+        origin = self.problems.attempt(lambda: source.require_cluster(self.settings.source.cluster))
+        snapshot = self.problems.attempt(lambda: self._snapshot(source)) if origin else None
+        was_shared = (
+            self.problems.attempt(lambda: is_shared_by_others(source, snapshot, self.settings.target.account_id))
+            or False
+        )
+        key_arn = self.problems.attempt(
+            lambda: enabled_key("target.kms_key_id", self.settings.target.kms_key_id, target)
+        )
+        rekey_arn = (
+            self.problems.attempt(
+                lambda: find_rekey_arn(source, snapshot, origin.kms_key_arn, self.settings.source.kms_key_id)
+            )
+            if origin
+            else None
+        )
+        network = self.problems.attempt(lambda: self._network(target, live)) or {}
+        self.problems.attempt(lambda: self._resources(target, live, origin))
+        columns = self.problems.attempt(self._columns) or []
+        self.problems.attempt(lambda: self._tables(live))
+        self.problems.attempt(lambda: self._source_schema(origin, live, columns))
+        along = check_along(self.settings, self.problems.attempt)
         report(self.problems)
         instances = self.settings.target.instances
         tags = {
@@ -91,7 +108,7 @@ class RefreshCheck:
         return {
             **names,
             **network,
-            **plan_along(self.settings, moment, point),
+            **plan_along(self.settings, moment, along),
             "run_key": run_key,
             "target_key": refresh_plan.target_key(self.settings.target.account_id, self.settings.target.cluster),
             "source_cluster": self.settings.source.cluster,
@@ -115,14 +132,6 @@ class RefreshCheck:
             "columns": [str(column) for column in columns],
             "tags": {**tags, "aurora-ops:environment": self.settings.environment},
         }
-
-    def _attempt(self, check: Callable[[], Any]) -> Any:
-        """Run a check; what it finds wrong is one more problem."""
-        try:
-            return check()
-        except PermanentError as exc:
-            self.problems.append(exc)
-            return None
 
     def _live(self, target: RdsHook, names: dict[str, str]) -> Cluster | None:
         """Look at the cluster that is to be replaced, and at the names around it; none at all is a first refresh.
@@ -162,7 +171,7 @@ class RefreshCheck:
         return [naming.instance(self.settings.target.cluster, number + 1) for number in range(len(live.members))]
 
     def _require_refreshable(self, cluster: Cluster) -> None:
-        self._attempt(lambda: safety.require_refreshable(cluster.cluster_id, cluster.tags))
+        self.problems.attempt(lambda: safety.require_refreshable(cluster.cluster_id, cluster.tags))
 
     def _snapshot(self, source: RdsHook) -> Snapshot | None:
         snapshots = source.list_snapshots(self.settings.source.cluster)
@@ -174,48 +183,9 @@ class RefreshCheck:
             max_age_h=self.settings.source.snapshot_max_age_h,
         )
 
-    def _was_shared(self, source: RdsHook, snapshot: Snapshot | None) -> bool:
-        """Tell whether somebody shares the snapshot with the target already; then the refresh does not end that."""
-        if snapshot is None or snapshot.type != "manual":
-            return False
-        account_id = self.settings.target.account_id
-        if ownership.share_tags(account_id)[0] in snapshot.tags:
-            return False  # a dead run's share: this one takes it over, and ends it
-        return account_id in source.list_shared_with(snapshot.snapshot_id)
-
-    def _rekey_arn(self, source: RdsHook, origin: Cluster, snapshot: Snapshot | None) -> str | None:
-        """Find the customer key under which a snapshot that cannot be shared as it is will be copied."""
-        kms = KmsHook(source.aws_conn_id or "", source.region_name)
-        default = kms.find_key(DEFAULT_KEY_ALIAS)
-        shared_key = snapshot.kms_key_arn if snapshot else origin.kms_key_arn
-        under_default = bool(default and shared_key == default["Arn"])
-        automated = snapshot is not None and snapshot.type != "manual"
-        if not shared_key or not (under_default or automated):
-            return None
-        wanted = self.settings.source.kms_key_id or (None if under_default else shared_key)
-        if wanted is None:
-            raise ConfigError(
-                "source.kms_key_id", None, "name a customer key: snapshots under the default key cannot be shared"
-            )
-        arn = self._key("source.kms_key_id", wanted, source)
-        if default and arn == default["Arn"]:
-            raise ConfigError("source.kms_key_id", wanted, "name a customer key; the default key cannot be shared")
-        return arn
-
-    @staticmethod
-    def _key(field: str, key_id: str, hook: RdsHook) -> str:
-        found = KmsHook(hook.aws_conn_id or "", hook.region_name).find_key(key_id)
-        if found is None:
-            raise ConfigError(field, key_id, "it must be a key of the account and region: key id, ARN or alias/...")
-        if not found.get("Enabled", True):
-            raise ConfigError(field, key_id, f"it must be enabled; it is {found.get('KeyState')}")
-        return str(found["Arn"])
-
     def _network(self, target: RdsHook, live: Cluster | None) -> dict[str, list[str]]:
         wanted = self.settings.target
-        group = target.find_subnet_group(wanted.subnet_group)
-        if group is None:
-            raise ConfigError("target.subnet_group", wanted.subnet_group, "it must be a DB subnet group of the account")
+        group = require_subnet_group(target, wanted.subnet_group)
         network = NetworkHook(wanted.aws_conn_id, wanted.region)
         vpc_id = group.get("VpcId")
         isolated = network.security_group_ids(
@@ -233,17 +203,10 @@ class RefreshCheck:
     def _resources(self, target: RdsHook, live: Cluster | None, origin: Cluster | None) -> None:
         wanted, orchestrator = self.settings.target, self.settings.orchestrator
         group = wanted.parameter_group or (live.parameter_group if live else None)
-        if group and target.find_cluster_parameter_group(group) is None:
-            self.problems.append(
-                ConfigError("target.parameter_group", group, "it must be a DB cluster parameter group of the account")
-            )
-        version = origin.engine_version if origin else ""
-        if not target.is_orderable(version, wanted.instances.instance_class):
-            self.problems.append(
-                ConfigError(
-                    "target.instances.class", wanted.instances.instance_class, f"it cannot be ordered for {version}"
-                )
-            )
+        if group:
+            self.problems.attempt(lambda: require_parameter_group(target, group))
+        version, instance_class = origin.engine_version if origin else "", wanted.instances.instance_class
+        self.problems.attempt(lambda: require_orderable(target, version, "target.instances.class", instance_class))
         quota = target.find_quota("ManualClusterSnapshots")
         if quota and quota[0] >= quota[1]:
             self.problems.append(
@@ -267,20 +230,20 @@ class RefreshCheck:
                     ConfigError("database.users.secret", user.secret, "create this secret in the target's account")
                 )
         if self.settings.database.keep_bucket and self.settings.keeping_eks is None:
-            self._attempt(
+            self.problems.attempt(
                 lambda: BucketsHook(wanted.aws_conn_id, wanted.region).require_bucket(
                     str(self.settings.database.keep_bucket)
                 )
             )
-        self._attempt(
+        self.problems.attempt(
             lambda: RunsHook(orchestrator.aws_conn_id, orchestrator.region).table_status(orchestrator.runs_table)
         )
         if orchestrator.report_bucket:
             reports = BucketsHook(orchestrator.aws_conn_id, orchestrator.region)
-            self._attempt(lambda: reports.require_bucket(str(orchestrator.report_bucket)))
+            self.problems.attempt(lambda: reports.require_bucket(str(orchestrator.report_bucket)))
         if orchestrator.topic_arn:
             topics = TopicsHook(orchestrator.aws_conn_id, orchestrator.region)
-            self._attempt(lambda: topics.require_topic(str(orchestrator.topic_arn)))
+            self.problems.attempt(lambda: topics.require_topic(str(orchestrator.topic_arn)))
 
     def _columns(self) -> list[Column]:
         """Read the sensitive columns, and see that every script can be read."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from aurora_ops.core import naming, ownership
 from aurora_ops.core.ownership import EXPIRES_TAG, PUBLISHED_TAG, RETIRED_TAG, RUN_TAG
 from aurora_ops.core.reaping import Leftover
-from aurora_ops.core.safety import REFRESH_TAG
+from aurora_ops.core.safety import REFRESH_TAG, is_refreshable
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.parameters import ParametersHook
 from aurora_ops.hooks.rds import Cluster, Instance, RdsHook, Snapshot
@@ -121,7 +121,7 @@ class ReapClustersOperator(ReapOperator[RdsHook]):
     def _account_bars(self, tags: dict[str, str]) -> str:
         if self.protected:
             return "the account is a source or protected; nothing but snapshots, shares and grants is removed there"
-        return "" if tags.get(REFRESH_TAG) == "true" else f"it is not tagged {REFRESH_TAG}=true"
+        return "" if is_refreshable(tags) else f"it is not tagged {REFRESH_TAG}=true"
 
     def _serves(self, cluster: Cluster) -> str:
         if cluster.cluster_id in self.served:

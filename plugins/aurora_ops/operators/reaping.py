@@ -29,7 +29,7 @@ from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import HookT, RefreshOperator, Result
-from aurora_ops.operators.runs import run_moment, run_name, run_type
+from aurora_ops.operators.runs import run_conf, run_moment, run_name, run_type, told_by
 
 REPORT_KEY, _PROGRESS_KEY = "report", "progress"
 _PARAMS: dict[str, tuple[type, ...]] = {"environment": (str,), "dry_run": (bool,), "min_age_h": (int, float)}
@@ -144,7 +144,7 @@ class ReapOperator(RefreshOperator[HookT]):
             fresh = self.look_again(item)
             verdict = self._verdict(fresh, self._holders()) if fresh else None
             if fresh is None or verdict is None:
-                self._stays[item.key] = "it went meanwhile, or another has its name"
+                self._gone(item, "it went meanwhile, or another has its name")
                 return None
             if verdict.action != "remove":
                 self._stays[item.key] = verdict.reason
@@ -152,7 +152,7 @@ class ReapOperator(RefreshOperator[HookT]):
             self.log.info("removing %s: %s", item.key, verdict.reason)
             step = self.remove(fresh)
         except MissingError:
-            self._stays[item.key] = "it went meanwhile"
+            self._gone(item, "it went meanwhile")
             return None
         except AuroraOpsError as exc:
             self.log.warning("%s cannot be removed: %s", item.key, exc)
@@ -162,6 +162,13 @@ class ReapOperator(RefreshOperator[HookT]):
         if item.key not in known:
             known.append(item.key)
         return step
+
+    def _gone(self, item: Leftover, why: str) -> None:
+        """Take note of what is not there any more: removed, if this task has asked for it."""
+        if item.key in self._asked:
+            self._done.append(item.key)
+        else:
+            self._stays[item.key] = why
 
     def _wait(self, key: str, step: Wait, context: Context) -> Result:
         self._waiting = key
@@ -187,7 +194,7 @@ class ReapOperator(RefreshOperator[HookT]):
     def _finish(self, judged: list[tuple[Leftover, Verdict]], context: Context) -> Result:
         """Tell what was found and done; fail if anything could not be removed."""
         present = {item.key for item, _ in judged}
-        removed = [*self._done, *(key for key in self._asked if key not in present)]
+        removed = list(dict.fromkeys([*self._done, *(key for key in self._asked if key not in present)]))
         failed = {key: why for key, why in self._failed.items() if key in present}
         stay = [
             (item, Verdict("keep", self._stays[item.key]) if item.key in self._stays else verdict)
@@ -227,7 +234,7 @@ class CheckReapOperator(RefreshOperator[RdsHook]):
     def take_pass(self, context: Context) -> Result:
         """Collect what is wrong, say it at once."""
         dag_run = context["dag_run"]
-        conf = {key: value for key, value in dict(dag_run.conf or {}).items() if value is not None}
+        conf = run_conf(dag_run)
         folder = Path(self.config_folder)
         names = environments.names(folder)
         problems: list[PermanentError] = []
@@ -272,6 +279,8 @@ class RecordReapOperator(RefreshOperator[RunsHook]):
     hook_class = RunsHook
     permissions: ClassVar[tuple[str, ...]] = ("dynamodb:PutItem", "sns:Publish")
     template_fields: Sequence[str] = (*RefreshOperator.template_fields, "report_only")
+    about: ClassVar[str] = "reaper"
+    words: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -314,14 +323,17 @@ class RecordReapOperator(RefreshOperator[RunsHook]):
         }
         announced = bool(self.topic_arn and any(counts.values()))
         if announced:
-            subject = "reaper: " + ", ".join(
-                f"{count} {key.replace('_', ' ')}" for key, count in counts.items() if count
+            subject = f"{self.about}: " + ", ".join(
+                f"{count} {self.words.get(key, key.replace('_', ' '))}" for key, count in counts.items() if count
             )
             message = json.dumps(told, indent=2)
             TopicsHook(self.aws_conn_id, self.region_name).publish(str(self.topic_arn), subject, message)
         return {"recorded": len(told), "announced": announced}
 
-    @staticmethod
-    def _reports(context: Context, task_ids: list[str]) -> dict[str, Any]:
-        found = {task_id: context["ti"].xcom_pull(task_ids=task_id, key=REPORT_KEY) for task_id in task_ids}
-        return {task_id: one for task_id, one in found.items() if one}
+    def _reports(self, context: Context, task_ids: list[str]) -> dict[str, Any]:
+        """Collect what the tasks tell; a mapped one tells several times."""
+        found: dict[str, Any] = {}
+        for task_id in task_ids:
+            several = told_by(context, task_id, REPORT_KEY)
+            found |= {task_id if len(several) == 1 else f"{task_id} {n}": one for n, one in enumerate(several, 1)}
+        return found

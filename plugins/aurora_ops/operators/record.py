@@ -16,11 +16,14 @@ from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 import aurora_ops
 from aurora_ops.core import announcement, console, fitting, report, run_metrics, run_record
 from aurora_ops.core.errors import AuroraOpsError
+from aurora_ops.core.operation import Operation
 from aurora_ops.hooks.buckets import BucketsHook
 from aurora_ops.hooks.metrics import MetricsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.links.console import RecordLink, ReportLink
+from aurora_ops.operators import operations
 from aurora_ops.operators.base import ERROR_KEY, TIMING_KEY, Result
+from aurora_ops.operators.operations import Closed
 from aurora_ops.operators.runs import RunOperator, run_by, run_moment, run_type
 
 NOTE_KEY = "run_note"
@@ -37,6 +40,9 @@ class RecordRunOperator(RunOperator):
     failure, RPO and RTO; announcement (SNS ``Publish``), as text for people and JSON for machines. Metrics and report are best
     effort: their failure is a warning in record and announcement. A step that belongs to cleaning up is best effort too.
 
+    A run that is followed is ended before that: the last event of its audit trail, the export of the trail, the end of its state.
+    What of it fails is a warning, and fails the task when everything else is written: evidence is missing.
+
     Beside its result it leaves the XCom ``run_note``, which ``callbacks.run_note`` makes the note of the run.
 
     :param topic_arn: topic to announce to; ``None`` announces nothing.
@@ -48,15 +54,17 @@ class RecordRunOperator(RunOperator):
     :param keep_days: days until the record expires.
     :param report_bucket: bucket of the report; ``None`` writes none.
     :param metrics_namespace: CloudWatch namespace; ``None`` sends no metrics.
+    :param operation: operation that ends, as the check has left it; ``None``: the run is not followed (templated).
     :return: ``{"outcome", "pk", "sk", "warnings", "report"}``; ``report`` is its S3 URL or ``None``.
     """
 
+    is_step = False
     permissions: ClassVar[tuple[str, ...]] = (
-        "dynamodb:PutItem",
+        *operations.PERMISSIONS,
         "sns:Publish",
-        "s3:PutObject",
         "cloudwatch:PutMetricData",
     )
+    template_fields: Sequence[str] = (*RunOperator.template_fields, "operation")
     operator_extra_links = (ReportLink(), RecordLink())
 
     def __init__(
@@ -71,6 +79,7 @@ class RecordRunOperator(RunOperator):
         keep_days: int,
         report_bucket: str | None = None,
         metrics_namespace: str | None = None,
+        operation: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -83,6 +92,7 @@ class RecordRunOperator(RunOperator):
         self.keep_days = keep_days
         self.report_bucket = report_bucket
         self.metrics_namespace = metrics_namespace
+        self.operation = operation
         self.links: dict[str, str] = {}
 
     def take_pass(self, context: Context) -> Result:
@@ -98,13 +108,16 @@ class RecordRunOperator(RunOperator):
         record = self._record(context, seen)
         self.links = self._links(dag_run, record)
         record["links"] = dict(self.links)
+        closed = self._closed(context, record, seen)
         try:
             self._count(record)
             self._draw(dag_run, record, seen)
         finally:
             # an error that was not foreseen above still fails the task, but not unrecorded
             self._push(context, NOTE_KEY, announcement.note(record))
-            self._write(record)
+            self._write(record, announce=not closed.may_pass(context))
+        if closed.error is not None:
+            raise closed.error
         kept = {key: record.get(key) for key in ("outcome", "pk", "sk", "report")}
         return {**kept, "warnings": fitting.warnings_cut(record["warnings"])}
 
@@ -154,6 +167,26 @@ class RecordRunOperator(RunOperator):
             **{key: seen[key] for key in ("states", "timings", "causes", "durations", "results", "upstream")},
         )
 
+    def _closed(self, context: Context, record: dict[str, Any], seen: Mapping[str, Any]) -> Closed:
+        """End the operation, where there is one."""
+        if not self.operation:
+            return Closed(None, [], None)
+        closed = operations.close(
+            context,
+            Operation.of(self.operation),
+            outcome=record["outcome"],
+            failed_step=record["failed_step"],
+            cause=record["cause"],
+            states=seen["states"],
+            steps=operations.followed_steps(self, self.plan_task),
+            keep_days=self.keep_days,
+        )
+        for warning in closed.warnings:
+            self._warn(record, warning)
+        if closed.trail:
+            record["trail"] = closed.trail
+        return closed
+
     def _links(self, dag_run: Any, record: Mapping[str, Any]) -> dict[str, str]:
         """Say where people look: Airflow (where it knows its own address), the record; the report comes once it is there."""
         found: dict[str, str] = {}
@@ -166,10 +199,9 @@ class RecordRunOperator(RunOperator):
     def _count(self, record: dict[str, Any]) -> None:
         if not self.metrics_namespace:
             return
-        try:
-            MetricsHook(self.aws_conn_id, self.region_name).put(self.metrics_namespace, run_metrics.of_run(record))
-        except AuroraOpsError as exc:
-            self._warn(record, f"metrics were not sent: {exc}")
+        metrics = MetricsHook(self.aws_conn_id, self.region_name)
+        for warning in metrics.try_put(self.metrics_namespace, run_metrics.of_run(record)):
+            self._warn(record, warning)
 
     def _draw(self, dag_run: Any, record: dict[str, Any], seen: Mapping[str, Any]) -> None:
         """Write the report; where that fails, the record says so in its place."""
@@ -203,11 +235,11 @@ class RecordRunOperator(RunOperator):
         self.log.warning("%s", warning)
         record["warnings"] = [*record["warnings"], f"{self.task_id}: {warning}"]
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, record: dict[str, Any], *, announce: bool) -> None:
         try:
             self.hook.put(self.table, fitting.fitted(record, fitting.ITEM_BYTES, fitting.item_bytes))
         finally:
-            if self.topic_arn:
+            if self.topic_arn and announce:
                 TopicsHook(self.aws_conn_id, self.region_name).publish(
                     self.topic_arn,
                     announcement.subject(record),

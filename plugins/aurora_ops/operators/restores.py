@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
 from aurora_ops.core import refresh_plan, restores
-from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, StateError, report
+from aurora_ops.core.errors import ConfigError, MissingError, Problems, StateError, report
 from aurora_ops.core.ownership import RUN_TAG
 from aurora_ops.hooks.kms import KmsHook
-from aurora_ops.hooks.network import NetworkHook
 from aurora_ops.hooks.rds import DEFAULT_KEY_ALIAS, Cluster, RdsHook
 from aurora_ops.operators.base import Result
 from aurora_ops.operators.clusters import ClusterOperator, RestoreClusterOperator
+from aurora_ops.operators.restore_checks import Surroundings
 
 
 class PlanRestoreOperator(ClusterOperator):
@@ -110,37 +110,32 @@ class PlanRestoreOperator(ClusterOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Attempt every check, then give the plan or say all that is wrong."""
-        self._problems: list[PermanentError] = []
+        problems = Problems()
         present = self.hook.find_cluster(self.cluster_id)
-        if present is not None and present.tags.get(RUN_TAG) != self.run_key:
-            self._problems.append(
+        restored = present is not None and present.tags.get(RUN_TAG) == self.run_key
+        if present is not None and not restored:
+            problems.append(
                 StateError(
                     f"{self.cluster_id} exists already, of {present.tags.get(RUN_TAG, 'somebody else')}; nothing is restored "
                     "over it: clear the name with db_ensure_cluster_not_exists"
                 )
             )
-        restored = present is not None and present.tags.get(RUN_TAG) == self.run_key
-        chosen = self._attempt(lambda: self._chosen(restored=restored)) or {}
-        key = self._attempt(self._key)
-        groups = self._attempt(self._network)
-        parameters = self._attempt(self._parameters)
-        self._attempt(lambda: self._orderable(str(chosen.get("engine_version", ""))))
-        report(self._problems)
+        chosen = problems.attempt(lambda: self._chosen(restored=restored)) or {}
+        found = Surroundings(
+            kms_key_id=self.kms_key_id,
+            subnet_group=self.subnet_group,
+            security_groups=self.security_groups,
+            parameter_group=self.parameter_group,
+            like_cluster=self.like_cluster,
+            instance_class=self.instance_class,
+        ).find(self.hook, str(chosen.get("engine_version", "")), problems)
+        report(problems)
         return {
             "source": chosen["source"],
             "shared_arn": chosen.get("shared_arn"),
             "shared_key_arn": chosen.get("shared_key_arn"),
-            "kms_key_arn": key,
-            "security_groups": groups,
-            "parameter_group": parameters,
+            **found,
         }
-
-    def _attempt(self, check: Callable[[], Any]) -> Any:
-        try:
-            return check()
-        except PermanentError as exc:
-            self._problems.append(exc)
-            return None
 
     def _chosen(self, *, restored: bool) -> dict[str, Any]:
         """Decide what the cluster is made from."""
@@ -193,32 +188,6 @@ class PlanRestoreOperator(ClusterOperator):
             "shared_key_arn": source.kms_key_arn,
             "engine_version": source.engine_version,
         }
-
-    def _key(self) -> str:
-        found = KmsHook(self.aws_conn_id, self.region_name).find_key(self.kms_key_id)
-        if found is None or not found.get("Enabled", True):
-            raise ConfigError(
-                "target.kms_key_id", self.kms_key_id, "it must be an enabled key of the account and region"
-            )
-        return str(found["Arn"])
-
-    def _network(self) -> list[str]:
-        group = self.hook.find_subnet_group(self.subnet_group)
-        if group is None:
-            raise ConfigError("target.subnet_group", self.subnet_group, "it must be a DB subnet group of the account")
-        network = NetworkHook(self.aws_conn_id, self.region_name)
-        return network.security_group_ids(self.security_groups, group.get("VpcId"), "target.isolation_security_groups")
-
-    def _parameters(self) -> str | None:
-        live = None if self.parameter_group else self.hook.find_cluster(self.like_cluster)
-        group = self.parameter_group or (live.parameter_group if live else None)
-        if group and self.hook.find_cluster_parameter_group(group) is None:
-            raise ConfigError("target.parameter_group", group, "it must be a DB cluster parameter group of the account")
-        return group
-
-    def _orderable(self, engine_version: str) -> None:
-        if not self.hook.is_orderable(engine_version, self.instance_class):
-            raise ConfigError("instance_class", self.instance_class, f"it cannot be ordered for {engine_version}")
 
 
 class RestoreAsAskedOperator(RestoreClusterOperator):

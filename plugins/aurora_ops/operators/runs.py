@@ -34,6 +34,17 @@ def run_by(dag_run: Any) -> str:
     return str(getattr(dag_run, "triggering_user_name", None) or run_type(dag_run))
 
 
+def run_conf(dag_run: Any) -> dict[str, Any]:
+    """Give what a run was triggered with, without fields of the form that were left empty."""
+    return {key: value for key, value in dict(dag_run.conf or {}).items() if value is not None}
+
+
+def told_by(context: Context, task_id: str, key: str = "return_value") -> list[dict[str, Any]]:
+    """Read what a task has left under a key, as far as there is anything; a mapped one leaves several."""
+    found = context["ti"].xcom_pull(task_ids=task_id, key=key) or []
+    return [found] if isinstance(found, dict) else [one for one in found if one]
+
+
 class RunOperator(RefreshOperator[RunsHook]):
     """What the operators of a run share.
 
@@ -87,6 +98,7 @@ class ReleaseLockOperator(RunOperator):
     :return: ``{"released": bool}``.
     """
 
+    is_step = False  # it comes after the end
     permissions: ClassVar[tuple[str, ...]] = ("dynamodb:DeleteItem",)
 
     def take_pass(self, context: Context) -> Result:

@@ -126,7 +126,7 @@ class CopySnapshotOperator(_SnapshotOperator):
     account shares; AWS demands a key for the copy of a shared encrypted snapshot and refuses one for an unencrypted snapshot.
     With ``only_if_unshareable`` a manual snapshot under a customer key is given back as it is.
 
-    :param source: identifier or ARN of the snapshot to copy (templated).
+    :param source: identifier or ARN of the snapshot to copy; the ARN where it is in another region (templated).
     :param snapshot_id: identifier of the copy (templated).
     :param kms_key_id: key of the copy, of this account (templated).
     :param source_region: region of the source, where it is another one (templated).
@@ -138,6 +138,7 @@ class CopySnapshotOperator(_SnapshotOperator):
     :return: ``{"snapshot_id", "snapshot_arn", "kms_key_arn", "created_at", "copied"}``.
     :raises MissingError: the source does not exist or is not shared with this account.
     :raises ConfigError: it must be re-keyed and no customer key is given.
+    :raises StateError: a snapshot of the copy's name is a copy of another one, or has failed.
     """
 
     permissions: ClassVar[tuple[str, ...]] = (
@@ -177,11 +178,13 @@ class CopySnapshotOperator(_SnapshotOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Adopt the copy, or ask for it and wait."""
-        source = self.hook.find_snapshot(self.source)
-        copy = self.hook.find_snapshot(self.snapshot_id)
+        source = self._source_hook().find_snapshot(self.source)
         if self.only_if_unshareable and source is not None and self._shareable(source):
-            return {**_result(source), "copied": False}
+            return {**_result(source), "copied": False}  # the plan may not even have a name for a copy
+        copy = self.hook.find_snapshot(self.snapshot_id)
         if copy is not None:
+            if source is not None and copy.source_arn not in ("", source.arn):
+                raise StateError(f"snapshot {copy.snapshot_id} is a copy of {copy.source_arn}, not of {source.arn}")
             return {**self._available(copy, context), "copied": True}
         if source is None:
             raise MissingError(
@@ -197,6 +200,11 @@ class CopySnapshotOperator(_SnapshotOperator):
             tags=self._tags(),
         )
         return {**self._wait_for(self.snapshot_id, context), "copied": True}
+
+    def _source_hook(self) -> RdsHook:
+        """Give the API of the region that has the source: a region shows its own snapshots only."""
+        other = self._other_region()
+        return RdsHook(self.aws_conn_id, other) if other else self.hook
 
     def _other_region(self) -> str | None:
         """Name the source's region only where it is another one; boto3 then signs the request for both."""

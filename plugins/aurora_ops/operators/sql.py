@@ -10,7 +10,8 @@ from airflow.sdk import Context
 from aurora_ops.core.errors import MissingError, StateError
 from aurora_ops.core.masking import SCRATCH
 from aurora_ops.core.scan import ColumnFacts
-from aurora_ops.core.tables import Column, Table, quoted
+from aurora_ops.core.secret_shapes import credentials
+from aurora_ops.core.tables import Column, Table
 from aurora_ops.hooks.mysql import Login, MySqlHook
 from aurora_ops.hooks.rds import Cluster
 from aurora_ops.hooks.secrets import SecretsHook
@@ -62,6 +63,7 @@ class SqlOperator(ClusterOperator):
         """Find the login of the master user.
 
         :raises MissingError: no secret is managed and none is given.
+        :raises ConfigError: it lacks a field.
         """
         return master_login(cluster, self.secrets, self.secret_id, self.tls_ca)
 
@@ -78,15 +80,15 @@ def master_login(cluster: Cluster, secrets: SecretsHook, secret_id: str | None, 
             f"cluster {cluster.cluster_id} has no managed master secret and no secret_id is given; "
             f"run db_enable_master_secret on it, or name a secret"
         )
-    value = secrets.require_secret(secret)
-    return Login(cluster.endpoint, cluster.port, value["username"], value["password"], tls_ca)
+    found = credentials(secret, secrets.require_secret(secret))
+    return Login(cluster.endpoint, cluster.port, found.username, found.password, tls_ca)
 
 
-def user_tables(sql: MySqlHook) -> list[tuple[str, str]]:
-    """List the base tables of a server that are not its own: (schema, table)."""
+def user_tables(sql: MySqlHook) -> list[Table]:
+    """List the base tables of a server that are not its own."""
     marks = ", ".join(["%s"] * len(SYSTEM_SCHEMAS))
     return [
-        (schema, name)
+        Table(schema, name)
         for schema, name in sql.rows(
             "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES "  # noqa: S608 - only placeholders are joined
             f"WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN ({marks}) ORDER BY 1, 2",
@@ -96,13 +98,11 @@ def user_tables(sql: MySqlHook) -> list[tuple[str, str]]:
     ]
 
 
-def count_rows(sql: MySqlHook, tables: list[tuple[str, str]]) -> dict[tuple[str, str], int]:
+def count_rows(sql: MySqlHook, tables: Sequence[Table]) -> dict[Table, int]:
     """Count the rows of tables, exactly."""
     return {
-        (schema, name): int(
-            sql.rows(f"SELECT COUNT(*) FROM {quoted(schema)}.{quoted(name)}", what=f"count {schema}.{name}")[0][0]  # noqa: S608
-        )
-        for schema, name in tables
+        table: int(sql.rows(f"SELECT COUNT(*) FROM {table.sql}", what=f"count {table}")[0][0])  # noqa: S608
+        for table in tables
     }
 
 

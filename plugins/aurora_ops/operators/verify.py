@@ -8,18 +8,18 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from aurora_ops.core import masking, sql_script
-from aurora_ops.core.errors import StateError, VerificationError
+from aurora_ops.core import masking
+from aurora_ops.core.errors import StateError
 from aurora_ops.core.safety import require_refreshable
-from aurora_ops.core.settings import User
-from aurora_ops.core.tables import quoted
+from aurora_ops.core.tables import Table, quoted
+from aurora_ops.core.verification import Finding, compare_rows, judge
 from aurora_ops.hooks.mysql import MySqlHook
 from aurora_ops.hooks.rds import Cluster
 from aurora_ops.operators.base import Result
+from aurora_ops.operators.checks import run_queries
 from aurora_ops.operators.sql import SqlOperator, count_rows, user_tables
-from aurora_ops.operators.users import probe_users
+from aurora_ops.operators.user_probes import Tried, probe_users, read_targets
 
-Finding = tuple[str, bool, str]
 _ROW_COUNTS = f"{quoted(masking.SCRATCH)}.row_counts"
 
 
@@ -28,11 +28,12 @@ class VerifyDatabaseOperator(SqlOperator):
 
     Checked are: tables are there and none is missing or extra; row counts are those that the snapshot had (tables that were kept
     from the target aside); every query in ``include/sql/validation/<schema>/``, which returns rows of name, ok, detail; each user's
-    login, with what it must not be able to do. At the end the scratch schema is dropped.
+    login, with what it may and must not be able to do. At the end the scratch schema is dropped.
 
     :param folders: folders of validation queries; the name of each is its schema.
     :param kept_rows: table to rows of the tables that were kept, ``None`` where what loaded it has compared them (templated).
-    :param users: ``core.settings.User`` as dictionaries.
+    :param users: ``core.users.User`` as dictionaries.
+    :param exact: users whose rights are given must have nothing beyond them.
     :param versions: secret id to the version to log in with; ``None`` is what is current (templated).
     :return: ``{"checks": count, "tables": count, "rows": count}``.
     :raises VerificationError: a check failed; all that did are named.
@@ -45,6 +46,7 @@ class VerifyDatabaseOperator(SqlOperator):
         *,
         folders: list[str],
         users: list[dict[str, Any]],
+        exact: bool = False,
         kept_rows: dict[str, int | None] | None = None,
         versions: dict[str, str] | None = None,
         **kwargs: Any,
@@ -52,6 +54,7 @@ class VerifyDatabaseOperator(SqlOperator):
         super().__init__(**kwargs)
         self.folders = folders
         self.users = users
+        self.exact = exact
         self.kept_rows = kept_rows
         self.versions = versions
 
@@ -61,55 +64,36 @@ class VerifyDatabaseOperator(SqlOperator):
         require_refreshable(self.cluster_id, cluster.tags)
         with self.connect(master) as sql:
             counts = count_rows(sql, user_tables(sql))
-            findings = [*self._compared(sql, counts), *self._queried(sql)]
-            wanted = [User.model_validate(user) for user in self.users]
+            findings = [*self._compared(sql, counts), *run_queries(sql, self.folders)]
+            targets, routines = read_targets(sql, [Path(folder).name for folder in self.folders])
             with self.timing.span("sql", "probe users"):
-                findings += probe_users(wanted, self.secrets, master, self.versions)
+                tried = Tried(targets, routines, exact=self.exact)
+                findings += probe_users(self.users, self.secrets, master, self.versions, tried)
             judge(self.cluster_id, findings)
             sql.run(f"DROP DATABASE IF EXISTS {quoted(masking.SCRATCH)}", what="drop scratch schema")
-        for name, _, detail in findings:
-            self.log.info("ok: %s %s", name, detail)
+        for found in findings:
+            self.log.info("ok: %s %s", found.name, found.detail)
         return {"checks": len(findings), "tables": len(counts), "rows": sum(counts.values())}
 
-    def _compared(self, sql: MySqlHook, counts: dict[tuple[str, str], int]) -> list[Finding]:
+    def _compared(self, sql: MySqlHook, counts: dict[Table, int]) -> list[Finding]:
         """Compare tables and rows with what the snapshot had."""
         if not counts:
-            return [("tables", False, "there are none")]
+            return [Finding("tables", "tables", False, "there are none")]
         known = sql.rows(
             "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = 'row_counts'",
             (masking.SCRATCH,),
             what="row counts",
         )[0][0]
         if not known:
-            return [("tables", True, str(len(counts)))]
+            return [Finding("tables", "tables", True, str(len(counts)))]
         baseline = {
-            (schema, name): int(count)
+            Table(schema, name): int(count)
             for schema, name, count in sql.rows(f"SELECT * FROM {_ROW_COUNTS}", what="row counts")  # noqa: S608
         }
         for name, count in (self.kept_rows or {}).items():
-            schema, table = name.split(".")
-            baseline[schema, table] = counts.get((schema, table), 1) if count is None else count
-        findings = []
-        for schema, table in sorted(set(baseline) | set(counts)):
-            expected, found = baseline.get((schema, table)), counts.get((schema, table))
-            detail = f"{found} rows" if expected == found else f"expected {expected}, found {found}"
-            findings.append((f"rows of {schema}.{table}", expected == found, detail))
-        return findings
-
-    def _queried(self, sql: MySqlHook) -> list[Finding]:
-        """Run the validation queries."""
-        findings = []
-        for folder in map(Path, self.folders):
-            sql.run(f"USE {quoted(folder.name)}", what=f"schema {folder.name}")
-            for path in masking.scripts(folder):
-                for statement in sql_script.load(path):
-                    rows = sql.rows(statement.text, what=f"{folder.name}/{path.name}:{statement.line}")
-                    findings += [(str(name), bool(ok), str(detail or "")) for name, ok, detail in rows]
-                    if not rows:
-                        findings.append(
-                            (f"{folder.name}/{path.name}", False, "the query returned no row: nothing was checked")
-                        )
-        return findings
+            table = Table.parse(name, "kept_rows")
+            baseline[table] = counts.get(table, 1) if count is None else count
+        return compare_rows(counts, baseline)
 
 
 class VerifyServingOperator(SqlOperator):
@@ -118,7 +102,7 @@ class VerifyServingOperator(SqlOperator):
     Compares the resource id, then logs in through the serving endpoint as each user with what its secret holds now.
 
     :param resource_id: ``DbClusterResourceId`` that must be behind the name (templated).
-    :param users: ``core.settings.User`` as dictionaries (templated).
+    :param users: ``core.users.User`` as dictionaries (templated).
     :return: ``{"endpoint", "resource_id", "checks"}``.
     :raises StateError: another cluster has the name.
     :raises VerificationError: a login failed, or a user may do what it must not.
@@ -140,19 +124,8 @@ class VerifyServingOperator(SqlOperator):
         master = self.master(cluster)
         with self.connect(master) as sql:
             tables = user_tables(sql)
-        findings: list[Finding] = [("tables", bool(tables), f"{len(tables)}")]
-        wanted = [User.model_validate(user) for user in self.users]
+        findings = [Finding("tables", "tables", bool(tables), f"{len(tables)}")]
         with self.timing.span("sql", "probe users"):
-            findings += probe_users(wanted, self.secrets, master, None)
+            findings += probe_users(self.users, self.secrets, master, None)
         judge(self.cluster_id, findings)
         return {"endpoint": cluster.endpoint, "resource_id": cluster.resource_id, "checks": len(findings)}
-
-
-def judge(cluster_id: str, findings: list[Finding]) -> None:
-    """Raise what failed.
-
-    :raises VerificationError: at least one check failed.
-    """
-    failed = [f"{name}: {detail}" for name, passed, detail in findings if not passed]
-    if failed:
-        raise VerificationError(f"{len(failed)} of {len(findings)} checks of {cluster_id} failed: " + "; ".join(failed))

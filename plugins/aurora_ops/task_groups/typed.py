@@ -18,6 +18,23 @@ def group(group_id: str) -> Callable[[Function], Function]:
     return cast("Callable[[Function], Function]", task_group(group_id=group_id))
 
 
+class Place(Protocol):
+    """A section of the settings that says where to act."""
+
+    @property
+    def aws_conn_id(self) -> str:
+        """Its connection."""
+
+    @property
+    def region(self) -> str:
+        """Its region."""
+
+
+def at(place: Place) -> dict[str, Any]:
+    """Say where a task acts: arguments ``aws_conn_id`` and ``region_name``."""
+    return {"aws_conn_id": place.aws_conn_id, "region_name": place.region}
+
+
 class Plan(Protocol):
     """Values by name, such as the outputs of a task, which are filled in when a task that is given them runs."""
 

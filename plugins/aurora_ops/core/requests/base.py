@@ -11,11 +11,20 @@ from pydantic import Field, ValidationError
 from aurora_ops.core import naming
 from aurora_ops.core.environments import problems_of
 from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError, report
-from aurora_ops.core.settings import Environment, Section
+from aurora_ops.core.section import Section
+from aurora_ops.core.settings import Environment
 
 Place = Literal["source", "target", "orchestrator"]
 EnvironmentName = Annotated[
     str, Field(title="Environment", description="Its file in include/config says which accounts, and what is allowed.")
+]
+
+IgnoreWindow = Annotated[
+    bool,
+    Field(
+        title="Outside maintenance windows",
+        description="Swap although no window of safety.maintenance_windows is open.",
+    ),
 ]
 
 
@@ -30,6 +39,9 @@ class Request(Section):
     hidden: ClassVar[tuple[str, ...]] = ()
     """Fields that may hold data: records and announcements give their length only."""
 
+    last: ClassVar[tuple[str, ...]] = ()
+    """Fields that stand at the end of the form."""
+
     environment: EnvironmentName
 
     def changed_clusters(self) -> dict[str, str]:
@@ -38,6 +50,10 @@ class Request(Section):
         Each must be on the environment's allow-list, carry the tag ``refresh=true`` if it exists, and no refresh may be going on.
         """
         return {}
+
+    def locked_cluster(self, settings: Environment, /) -> str:
+        """Name the cluster whose lock keeps other runs away: the live one that the first changed cluster belongs to."""
+        return live_name(next(iter(self.changed_clusters().values()), ""), settings) or settings.target.cluster
 
     def required_clusters(self) -> dict[str, str]:
         """Name the clusters of the target's account that must exist: field to identifier."""
@@ -111,7 +127,7 @@ def guards(request: Request, settings: Environment) -> list[PermanentError]:
         )
     for field, cluster_id in changed.items():
         if live_name(cluster_id, settings) is None:
-            allowed = sorted(name for names in _names(settings).values() for name in names)
+            allowed = sorted(name for live in settings.safety.allowed_clusters for name in _names(live))
             found.append(
                 SafetyError(f"{field}: {cluster_id!r} is not allowed; safety.allowed_clusters allows {allowed}")
             )
@@ -120,11 +136,11 @@ def guards(request: Request, settings: Environment) -> list[PermanentError]:
 
 def live_name(cluster_id: str, settings: Environment) -> str | None:
     """Name the cluster on the allow-list that a cluster is, is restored for, or has served as; ``None`` where there is none."""
-    return next((live for live, names in _names(settings).items() if cluster_id in names), None)
+    for live in settings.safety.allowed_clusters:
+        if cluster_id in _names(live) or naming.is_restored_beside(cluster_id, live):
+            return live
+    return None
 
 
-def _names(settings: Environment) -> dict[str, tuple[str, str, str]]:
-    return {
-        live: (live, naming.temporary_cluster(live), naming.old_cluster(live))
-        for live in settings.safety.allowed_clusters
-    }
+def _names(live: str) -> tuple[str, str, str]:
+    return live, naming.temporary_cluster(live), naming.old_cluster(live)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from aurora_ops.core import naming
-from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import Place, Request, confirmed
+from aurora_ops.core.errors import ConfigError, PermanentError, Problems
+from aurora_ops.core.requests.base import IgnoreWindow, Place, Request, confirmed
 from aurora_ops.core.requests.db_restore import RestoreCluster as RestoreCluster
 from aurora_ops.core.requests.db_sql import RunSqlFromS3 as RunSqlFromS3
 from aurora_ops.core.requests.db_sql import RunSqlLambda as RunSqlLambda
 from aurora_ops.core.requests.eks import RunMysqldumpOnEks as RunMysqldumpOnEks
 from aurora_ops.core.requests.eks import RunMysqlimportOnEks as RunMysqlimportOnEks
-from aurora_ops.core.settings import Environment, Identifier, InstanceClass, RoleArn
+from aurora_ops.core.section import Identifier
+from aurora_ops.core.settings import Environment, InstanceClass, RoleArn
+from aurora_ops.core.windows import require_open
 
 ClusterName = Annotated[
     Identifier,
@@ -180,6 +182,7 @@ class RenameCluster(Request):
     check_users: bool = Field(
         False, title="Log in as each user afterwards", description="With what the secrets of database.users hold now."
     )
+    ignore_window: IgnoreWindow = False
 
     def changed_clusters(self) -> dict[str, str]:
         """Name the live cluster, and the two names that the swap uses."""
@@ -198,9 +201,13 @@ class RenameCluster(Request):
         return {"old": naming.old_cluster(self.cluster)}
 
     def problems(self, settings: Environment, /) -> list[PermanentError]:
-        """Refuse a name beside a live one."""
-        allowed = list(settings.safety.allowed_clusters)
-        return [] if self.cluster in allowed else [ConfigError("cluster", self.cluster, f"live clusters are {allowed}")]
+        """Refuse a name beside a live one, and any while no window is open."""
+        allowed, problems = list(settings.safety.allowed_clusters), Problems()
+        if self.cluster not in allowed:
+            problems.append(ConfigError("cluster", self.cluster, f"live clusters are {allowed}"))
+        windows = settings.safety.windows(ignored=self.ignore_window)
+        problems.attempt(lambda: require_open(windows, datetime.now(UTC)))
+        return problems
 
     def inputs(self, settings: Environment, _moment: datetime, /) -> dict[str, Any]:
         """Give the names of the swap, and what must work afterwards."""
@@ -223,7 +230,7 @@ class RotateSecrets(OfPresentCluster):
 
     def problems(self, settings: Environment, /) -> list[PermanentError]:
         """Refuse users whose secrets the environment does not name."""
-        known = [user.username for user in settings.database.users]
+        known = [user.username for user in settings.database.users if user.username]
         return [
             ConfigError("usernames", name, f"database.users of the environment are {known}")
             for name in self.usernames or []

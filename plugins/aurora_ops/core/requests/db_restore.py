@@ -9,13 +9,13 @@ from pydantic import AwareDatetime, Field
 
 from aurora_ops.core import naming
 from aurora_ops.core.errors import ConfigError, PermanentError
-from aurora_ops.core.requests.base import Place, Request
-from aurora_ops.core.settings import Environment, Identifier, InstanceClass
+from aurora_ops.core.requests.base import Place
+from aurora_ops.core.requests.capacity import Capacity
+from aurora_ops.core.section import Identifier
+from aurora_ops.core.settings import Environment
 
-_SERVERLESS = "db.serverless"
 
-
-class RestoreCluster(Request):
+class RestoreCluster(Capacity):
     """Restore a cluster beside the one that serves: from a snapshot, to a moment, or as a clone."""
 
     places: ClassVar[tuple[Place, ...]] = ("source", "target")
@@ -51,21 +51,6 @@ class RestoreCluster(Request):
         title="Moment",
         description="For point_in_time, with its zone, such as 2026-07-01T02:00:00Z. Empty: the latest there is.",
     )
-    instance_class: InstanceClass | None = Field(
-        None,
-        title="Instance class",
-        description="Such as db.r6g.large or db.serverless. Empty: target.instances.class of the environment.",
-        examples=["db.r6g.large", "db.serverless"],
-    )
-    readers: int | None = Field(
-        None, ge=0, le=15, title="Readers", description="Beside the writer. Empty: target.instances.readers."
-    )
-    min_acu: float | None = Field(
-        None, ge=0, le=256, title="Lowest ACU", description="For db.serverless. Empty: that of the environment."
-    )
-    max_acu: float | None = Field(
-        None, ge=1, le=256, title="Highest ACU", description="For db.serverless. Empty: that of the environment."
-    )
     keep_days: int = Field(
         7, ge=1, le=366, title="Days it is kept", description="After that reap_expired may delete it."
     )
@@ -92,7 +77,7 @@ class RestoreCluster(Request):
                 found.append(ConfigError("source_cluster", self.source_cluster, f"allowed are {readable}"))
         if self.restore_type == "shared_clone":
             found += self._abroad(settings)
-        return [*found, *self._capacity(settings)]
+        return [*found, *self.capacity_problems(settings)]
 
     def _abroad(self, settings: Environment) -> list[PermanentError]:
         source, target = settings.source, settings.target
@@ -112,27 +97,6 @@ class RestoreCluster(Request):
             found.append(ConfigError("restore_type", self.restore_type, "source and target are one account: use clone"))
         return found
 
-    def _capacity(self, settings: Environment) -> list[PermanentError]:
-        chosen = self.instance_class or settings.target.instances.instance_class
-        scaling = self._scaling(settings)
-        if chosen != _SERVERLESS:
-            given = self.min_acu if self.min_acu is not None else self.max_acu
-            return [ConfigError("min_acu", given, f"only {_SERVERLESS} takes a capacity")] if given is not None else []
-        if scaling is None:
-            return [ConfigError("max_acu", self.max_acu, f"{_SERVERLESS} needs min_acu and max_acu")]
-        if scaling["min_acu"] > scaling["max_acu"]:
-            return [ConfigError("min_acu", scaling["min_acu"], f"it must be at most max_acu, {scaling['max_acu']:g}")]
-        return []
-
-    def _scaling(self, settings: Environment) -> dict[str, float] | None:
-        """Join the run's capacity with the environment's; ``None`` where it is not serverless or not known."""
-        if (self.instance_class or settings.target.instances.instance_class) != _SERVERLESS:
-            return None
-        wanted = settings.target.instances.serverless
-        low = self.min_acu if self.min_acu is not None or wanted is None else wanted.min_acu
-        high = self.max_acu if self.max_acu is not None or wanted is None else wanted.max_acu
-        return None if low is None or high is None else {"min_acu": low, "max_acu": high}
-
     def inputs(self, settings: Environment, _moment: datetime, /) -> dict[str, Any]:
         """Give names and the settings of the new cluster."""
         source, target = settings.source, settings.target
@@ -147,9 +111,7 @@ class RestoreCluster(Request):
             "subnet_group": target.subnet_group,
             "isolation_security_groups": list(target.isolation_security_groups),
             "parameter_group": target.parameter_group,
-            "instance_class": self.instance_class or target.instances.instance_class,
-            "readers": self.readers if self.readers is not None else target.instances.readers,
-            "serverless": self._scaling(settings),
+            **self.capacity(settings),
             "backup_retention_days": target.backup_retention_days,
             "log_exports": list(target.log_exports),
             "s3_role_arn": target.s3_role_arn,

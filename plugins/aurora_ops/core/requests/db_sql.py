@@ -10,7 +10,8 @@ from pydantic import Field
 from aurora_ops.core import sql_guard, sql_script
 from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError
 from aurora_ops.core.requests.base import Request, confirmed
-from aurora_ops.core.settings import Environment, Identifier
+from aurora_ops.core.section import Identifier
+from aurora_ops.core.settings import Environment
 
 _SERVERS_OWN = ("mysql", "sys", "information_schema", "performance_schema")
 _LONGEST_SQL = 200_000

@@ -10,7 +10,8 @@ from pydantic import Field
 from aurora_ops.core import job_commands, naming
 from aurora_ops.core.errors import ConfigError, PermanentError
 from aurora_ops.core.requests.base import Request, confirmed
-from aurora_ops.core.settings import Eks, Environment, Identifier, KubernetesName
+from aurora_ops.core.section import Identifier
+from aurora_ops.core.settings import Eks, Environment, KubernetesName
 from aurora_ops.core.tables import TABLE_PATTERN
 
 Cluster = Annotated[
@@ -109,6 +110,11 @@ class ManageStorage(OnEks):
     access_point_id: Annotated[str, Field(pattern=r"^fsap-[0-9a-f]{8,40}$")] | None = Field(
         None, title="Access point", description="That it is mounted through. Empty: none."
     )
+    scale_workloads: bool = Field(
+        False,
+        title="Scale workloads",
+        description="To create: scale those of eks.workloads that use the claim to 0 meanwhile, and back.",
+    )
     confirm: str | None = Field(None, title="Confirm", description="To delete: type the claim's name once more.")
 
     def problems_on(self, _settings: Environment, eks: Eks, /) -> list[PermanentError]:
@@ -122,7 +128,21 @@ class ManageStorage(OnEks):
             found.append(ConfigError("file_system_id", None, "name the file system that the claim shall show"))
         if self.action == "delete":
             found += confirmed(self.confirm, self.claim, "the claim's name")
+        if self.action == "delete" and self.scale_workloads:
+            found.append(
+                ConfigError(
+                    "scale_workloads",
+                    True,
+                    "to delete, scale them to 0 yourself: without the claim they cannot come back",
+                )
+            )
+        if self.scale_workloads and not eks.workloads:
+            found.append(ConfigError("scale_workloads", True, "eks.workloads of the environment names none"))
         return found
+
+    def inputs_on(self, _settings: Environment, eks: Eks, _moment: datetime, /) -> dict[str, Any]:
+        """Give what is scaled to 0 meanwhile."""
+        return {"workloads": list(eks.workloads) if self.scale_workloads else []}
 
 
 class ScaleNodegroupAsg(OnEks):

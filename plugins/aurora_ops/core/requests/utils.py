@@ -13,7 +13,8 @@ from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError
 from aurora_ops.core.ownership import is_guarded
 from aurora_ops.core.requests.base import Place, Request, confirmed, live_name
 from aurora_ops.core.requests.eks import RunArchiveJob as RunArchiveJob
-from aurora_ops.core.settings import RUN_PARAMS, AccountId, Environment, Identifier, InstanceClass
+from aurora_ops.core.section import AccountId, Identifier
+from aurora_ops.core.settings import RUN_PARAMS, Environment, InstanceClass
 from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
 
 _RDS_ARN = re.compile(

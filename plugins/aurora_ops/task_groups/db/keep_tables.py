@@ -12,7 +12,7 @@ from aurora_ops.core.settings import Eks, Environment
 from aurora_ops.operators.table_jobs import DumpTablesJobOperator, LoadTablesJobOperator
 from aurora_ops.operators.tables import DumpTablesOperator, LoadTablesOperator
 from aurora_ops.task_groups.eks.run_job import JobTasks, run_job
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, at, group
 
 
 class Kept(NamedTuple):
@@ -37,7 +37,7 @@ def keep_tables(settings: Environment, plan: Outputs) -> Kept:
     :param plan: what was decided before.
     """
     target, eks = settings.target, settings.keeping_eks
-    at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+    at_target = at(target)
     return _by_jobs(settings, eks, plan, at_target) if eks else _through_bucket(settings, plan, at_target)
 
 
@@ -65,6 +65,7 @@ def _by_jobs(settings: Environment, eks: Eks, plan: Outputs, at_target: dict[str
         "nodes": plan["keep_nodes"],
         "mounts": dump_mount(eks, f"refresh-{settings.environment.replace('_', '-')}"),
         "run_key": plan["run_key"],
+        "expires_h": settings.expires_h,
     }
 
     @group("dump_kept")

@@ -14,7 +14,7 @@ from aurora_ops.operators.scan import ScanColumnsOperator
 from aurora_ops.operators.users import SetUsersOperator
 from aurora_ops.operators.verify import VerifyDatabaseOperator
 from aurora_ops.task_groups.db.keep_tables import Kept, keep_tables
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, at, group
 
 
 class Masked(NamedTuple):
@@ -43,7 +43,7 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
     :param secret_version: version of the master secret that the salt is derived from; it is replaced afterwards.
     """
     target, database = settings.target, settings.database
-    at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+    at_target = at(target)
     sql: dict[str, Any] = {**at_target, "tls_ca": database.tls_ca}
     masking: dict[str, Any] = {**sql, "cluster_id": plan["temporary_cluster"], "run_key": plan["run_key"]}
     users = [user.model_dump() for user in database.users]
@@ -76,8 +76,7 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         undecided=database.scan.undecided,
         environment=settings.environment,
         report_bucket=settings.orchestrator.report_bucket,
-        aws_conn_id=settings.orchestrator.aws_conn_id,
-        region_name=settings.orchestrator.region,
+        **at(settings.orchestrator),
         table=settings.orchestrator.runs_table,
         target_key=plan["target_key"],
     )
@@ -92,6 +91,7 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         cluster_id=plan["temporary_cluster"],
         run_key=plan["run_key"],
         users=users,
+        exact=database.exact_grants,
         serving_id=plan["target_cluster"],
         serving_host=plan["serving_host"],
         **sql,
@@ -101,6 +101,7 @@ def mask_database(settings: Environment, plan: Outputs, sql_folder: Path, secret
         cluster_id=plan["temporary_cluster"],
         folders=folders(sql_folder, "validation", settings),
         users=users,
+        exact=database.exact_grants,
         kept_rows=kept.rows,
         versions=Outputs(set_users)["versions"],
         **sql,

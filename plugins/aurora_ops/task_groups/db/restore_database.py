@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from airflow.sdk import TriggerRule
+
 from aurora_ops.core.settings import Environment
 from aurora_ops.operators.clusters import AttachRoleOperator, CreateInstancesOperator, RestoreClusterOperator
 from aurora_ops.operators.credentials import ManageMasterSecretOperator
+from aurora_ops.operators.master_password import SetMasterPasswordOperator
 from aurora_ops.operators.ram import AcceptClusterShareOperator, ShareClusterOperator, StopSharingClusterOperator
 from aurora_ops.operators.restores import PlanRestoreOperator, RestoreAsAskedOperator
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, Plan, at, group
 
 
 class Restored(NamedTuple):
@@ -30,7 +33,7 @@ def restore_database(settings: Environment, plan: Outputs, snapshot_id: Any) -> 
     :param snapshot_id: snapshot of this account.
     """
     target = settings.target
-    at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+    at_target = at(target)
     made: dict[str, Any] = {"run_key": plan["run_key"], "tags": plan["tags"], "expires_h": settings.expires_h}
     serverless = target.instances.serverless
 
@@ -142,6 +145,56 @@ def restore_as_asked(
         made={**made, "tags": asked["tags"]},
         at_target=at_target,
     )
+
+
+@group("restore")
+def restore_planned(
+    plan: Plan, made: dict[str, Any], at_target: dict[str, Any]
+) -> tuple[Restored, SetMasterPasswordOperator]:
+    """Restore the cluster that ``CheckRestoreOperator`` has planned, with instances, role and master credentials.
+
+    :param plan: what it decided.
+    :param made: how new resources are marked.
+    :param at_target: where the cluster is made.
+    :return: its tasks, and the one after which the master password is the one that was asked for.
+    """
+    cluster = RestoreAsAskedOperator(
+        task_id="restore_cluster",
+        cluster_id=plan["restored_cluster"],
+        restore_type=plan["restore_type"],
+        snapshot=plan["restore_from"],
+        restore_to=plan["restore_to"],
+        kms_key_arn=plan["kms_key_arn"],
+        subnet_group=plan["subnet_group"],
+        security_groups=plan["security_groups"],
+        parameter_group=plan["parameter_group"],
+        serverless=plan["serverless"],
+        backup_retention_days=plan["backup_retention_days"],
+        log_exports=plan["log_exports"],
+        tags=plan["tags"],
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,  # a backup that is at hand is not copied
+        **made,
+        **at_target,
+    )
+    done = _complete(
+        cluster,
+        cluster_id=plan["restored_cluster"],
+        instance_class=plan["instance_class"],
+        readers=plan["readers"],
+        secret_key_id=plan["master_secret_kms_key_id"],
+        role_arn=plan["s3_role_arn"],
+        made={**made, "tags": plan["tags"]},
+        at_target=at_target,
+    )
+    own = SetMasterPasswordOperator(
+        task_id="set_master_password",
+        cluster_id=plan["restored_cluster"],
+        secret_id=plan["master_secret"],
+        tls_ca=plan["tls_ca"],
+        **at_target,
+    )
+    done.credentials >> own
+    return done, own
 
 
 def _complete(

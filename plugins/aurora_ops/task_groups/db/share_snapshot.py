@@ -47,8 +47,10 @@ def share_snapshot(
         expires_h=expires_h,
         **at_source,
     )
-    visible = SharedSnapshotSensor(
-        task_id="see_shared_snapshot", snapshot_arn=Outputs(share)["snapshot_arn"], **at_target
+    visible = SharedSnapshotSensor(  # a share is seen in the snapshot's own region only
+        task_id="see_shared_snapshot",
+        snapshot_arn=Outputs(share)["snapshot_arn"],
+        **{**at_target, "region_name": at_source["region_name"]},
     )
     share >> visible
     return Shared(share, visible)

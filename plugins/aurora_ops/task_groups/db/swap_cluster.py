@@ -31,6 +31,7 @@ def swap_cluster(
     users: Any,
     tls_ca: Any,
     deletion_protection: Any,
+    secret_id: Any = None,
 ) -> Swapped:
     """Let the restored cluster serve under the live one's name; on any failure the live one serves again.
 
@@ -42,6 +43,7 @@ def swap_cluster(
     :param users: users that must be able to log in afterwards.
     :param tls_ca: file of certificate authorities.
     :param deletion_protection: whether AWS shall refuse to delete it once it serves.
+    :param secret_id: secret of the master user, where RDS does not manage it.
     """
     open_network = ModifyClusterOperator(
         task_id="open_network",
@@ -62,6 +64,7 @@ def swap_cluster(
         cluster_id=plan["target_cluster"],
         resource_id=resource_id,
         users=users,
+        secret_id=secret_id,
         tls_ca=tls_ca,
         **at_target,
     )

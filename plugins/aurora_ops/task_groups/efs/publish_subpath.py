@@ -44,12 +44,15 @@ def prove_files(target: dict[str, Any], files: Plan, *, code_folder: str) -> Pro
     return Proven(find, verify, remove)
 
 
-def publish_subpath(target: dict[str, Any], files: Plan, found: FindRestoreDirectoryOperator) -> PublishFilesOperator:
+def publish_subpath(
+    target: dict[str, Any], files: Plan, found: FindRestoreDirectoryOperator, *, former_expires_h: float | None = None
+) -> PublishFilesOperator:
     """Write the directory that was found, and the file system's id, where applications look.
 
     :param target: connection and region of the file system's account.
     :param files: ``id_parameter``, ``subpath_parameter``.
     :param found: the task that found it.
+    :param former_expires_h: hours after which the file system that it replaces may be removed; ``None``: it is kept.
     """
     return PublishFilesOperator(
         task_id="publish_files",
@@ -57,5 +60,6 @@ def publish_subpath(target: dict[str, Any], files: Plan, found: FindRestoreDirec
         subpath=Outputs(found)["subpath"],
         id_parameter=files["id_parameter"],
         subpath_parameter=files["subpath_parameter"],
+        former_expires_h=former_expires_h,
         **target,
     )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from airflow.sdk import BaseOperator
 
-from aurora_ops.operators.kubernetes_jobs import CreateJobSecretOperator, DeleteJobSecretOperator, RunJobOperator
+from aurora_ops.operators.kubernetes_jobs import DeleteJobSecretOperator, RunJobOperator
 from aurora_ops.operators.nodegroups import RestoreNodegroupSizeOperator, ScaleNodegroupOperator
 from aurora_ops.task_groups.typed import Plan, group
 
@@ -36,11 +36,11 @@ def run_job(
 ) -> JobTasks:
     """Run a job that logs in to a database.
 
-    The node group gets nodes if it has too few, the login goes into a Kubernetes secret, the job runs with its log in the task's.
+    The node group gets nodes if it has too few, the job runs with its login in a Kubernetes secret and its log in the task's.
     Whatever happens, the secret goes and the node group has its former size again.
 
     :param make: makes the job's operator: a :class:`RunJobOperator` with what it runs.
-    :param values: where and as what it runs: ``core.requests.eks.place_of``, ``job``, ``mounts``, ``run_key``.
+    :param values: where and as what it runs: ``core.requests.eks.place_of``, ``job``, ``mounts``, ``run_key``, ``expires_h``.
     :param db_cluster_id: Aurora cluster whose login the job is given.
     :param at: connection and region of the target's account.
     :param writes: the job changes the database, which must be tagged ``refresh=true``.
@@ -56,23 +56,17 @@ def run_job(
     }
     placing = {"node_selector": values["node_selector"], "tolerations": values["tolerations"]}
     scale = ScaleNodegroupOperator(task_id="scale_nodegroup", count=values["nodes"], **placing, **scaling)
-    create_secret = CreateJobSecretOperator(
-        task_id="create_secret",
-        name=values["job"],
-        db_cluster_id=db_cluster_id,
-        secret_id=secret_id,
-        writes=writes,
-        tls_ca=values["job_tls_ca"],
-        run_key=values["run_key"],
-        **inside,
-    )
     run = make(
         task_id="run_job",
         name=values["job"],
         image=values["image"],
         run_key=values["run_key"],
+        expires_h=values["expires_h"],
+        db_cluster_id=db_cluster_id,
+        secret_id=secret_id,
+        writes=writes,
+        tls_ca=values["job_tls_ca"],
         environment=values["environment_of_job"],
-        secret_name=values["job"],
         mounts=values["mounts"],
         service_account=values["service_account"],
         cpu=values["cpu"],
@@ -88,5 +82,5 @@ def run_job(
         last.append(RestoreNodegroupSizeOperator(task_id="restore_nodegroup_size", **scaling))
     for task in last:
         task.as_teardown()
-    scale >> create_secret >> run >> last
+    scale >> run >> last
     return JobTasks(scale, run, last)

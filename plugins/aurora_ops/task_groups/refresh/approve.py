@@ -6,7 +6,7 @@ from typing import Any
 
 from aurora_ops.core.settings import Environment
 from aurora_ops.operators.approval import ApproveSwitchOperator
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, at, group
 
 
 @group("approve")
@@ -25,9 +25,9 @@ def approve(settings: Environment, plan: Outputs, resource_id: Any, results: dic
         resource_id=resource_id,
         plan=plan.all,
         results=results,
+        windows=plan["windows"],
         within_h=settings.approval.within_h,
         approvers=settings.approval.approvers,
         topic_arn=orchestrator.topic_arn,
-        aws_conn_id=orchestrator.aws_conn_id,
-        region_name=orchestrator.region,
+        **at(orchestrator),
     )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, NamedTuple
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, TriggerRule
 
 from aurora_ops.core.requests.efs import place_of
-from aurora_ops.core.settings import Environment
+from aurora_ops.core.settings import Eks, Environment
 from aurora_ops.operators.file_probe import FindRestoreDirectoryOperator
+from aurora_ops.operators.file_publish import PublishFilesOperator
 from aurora_ops.operators.file_system_removal import DiscardFileSystemOperator, RetireFileSystemOperator
-from aurora_ops.operators.kubernetes_storage import CreateStorageOperator
+from aurora_ops.operators.kubernetes_storage import CreateStorageOperator, UndoStorageOperator
 from aurora_ops.task_groups.efs.publish_subpath import prove_files, publish_subpath
 from aurora_ops.task_groups.efs.restore_files import restore_files
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.eks.scale_workloads import scale_workloads, settle
+from aurora_ops.task_groups.typed import Outputs, at, group
 
 
 class Files(NamedTuple):
@@ -53,7 +54,7 @@ def files(settings: Environment, plan: Outputs, code_folder: str) -> Files:
     if wanted is None:
         no_files = EmptyOperator(task_id="no_files")
         return Files(no_files, no_files, None, [], {})
-    source, target = _places(settings)
+    source, target = at(settings.source), at(settings.target)
     made = {"created_as": plan["files_token"], "run_key": plan["run_key"], "expires_h": settings.expires_h}
     values = {**place_of(settings, wanted), "environment": plan["environment"], "items": None, **made}
     restored = restore_files(source, target, values, expires_h=settings.expires_h)
@@ -64,33 +65,67 @@ def files(settings: Environment, plan: Outputs, code_folder: str) -> Files:
     return Files(restored.first, proven.verify, proven.find, [proven.remove], results)
 
 
-def publish_files(settings: Environment, restored: Files) -> PublishedFiles:
-    """Tell applications where the files are now, then have the claims show them.
+def publish_files(settings: Environment, restored: Files, run_key: Any, lock: Any) -> PublishedFiles:
+    """Tell applications where the files are now, then have the claims show them, and what uses the claims start anew on them.
+
+    A claim that cannot be made anew goes back to what it showed, and what uses it starts on that.
 
     :param settings: settings of the environment.
     :param restored: tasks that have restored and proven them.
+    :param run_key: the run, as ``refresh_plan.run_key`` writes it.
+    :param lock: what taking the target's lock has left.
     """
     wanted = settings.refreshed_files
     if wanted is None or restored.found is None:
         return PublishedFiles([], [], None)
-    _, target = _places(settings)
+    target = at(settings.target)
     parameters = {"id_parameter": wanted.id_parameter, "subpath_parameter": wanted.subpath_parameter}
-    published = publish_subpath(target, parameters, restored.found)
-    claims = [
-        CreateStorageOperator(
-            task_id=f"show_in_{claim.replace('.', '_')}",
-            cluster_name=eks.cluster,
-            namespace=eks.namespace,
-            claim_name=claim,
-            storage_class_name=eks.storage_class,
-            file_system_id=Outputs(restored.found)["file_system_id"],
-            path=Outputs(restored.found)["subpath"],
-            **target,
+    former_expires_h = settings.expires_h if wanted.old_file_system == "delete" else None
+    published = publish_subpath(target, parameters, restored.found, former_expires_h=former_expires_h)
+    last: list[BaseOperator] = []
+    if settings.eks and wanted.claims:
+        run = {"run_key": run_key, "lock": lock}
+        last = _show(settings.eks, wanted.claims, restored.found, published, target, run)
+    return PublishedFiles([published], last or [published], Outputs(published)["replaces"])
+
+
+def _show(
+    eks: Eks,
+    claims: list[str],
+    found: FindRestoreDirectoryOperator,
+    published: PublishFilesOperator,
+    target: dict[str, Any],
+    run: dict[str, Any],
+) -> list[BaseOperator]:
+    """Have claims show what was found, under nobody's hands; what is over last."""
+    inside = {"cluster_name": eks.cluster, "namespace": eks.namespace, **target}
+    shows: list[BaseOperator] = []
+    undo: list[BaseOperator] = []
+    for claim in claims:
+        name = f"show_in_{claim.replace('.', '_')}"
+        arguments: dict[str, Any] = {
+            "claim_name": claim,
+            "storage_class_name": eks.storage_class,
+            "file_system_id": Outputs(found)["file_system_id"],
+            "path": Outputs(found)["subpath"],
+            **inside,
+        }
+        show = CreateStorageOperator(task_id=name, **arguments)
+        back = UndoStorageOperator(
+            task_id=f"undo_{name}",
+            tried=Outputs(published)["file_system_id"],
+            trigger_rule=TriggerRule.ONE_FAILED,
+            **arguments,
         )
-        for eks, claim in itertools.product([settings.eks] if settings.eks else [], wanted.claims)
-    ]
-    published >> claims
-    return PublishedFiles([published], [*claims] or [published], Outputs(published)["replaces"])
+        show >> back
+        shows.append(show)
+        undo.append(back)
+    if not eks.workloads:
+        published >> shows
+        return settle(shows, undo)
+    scaled = scale_workloads(inside, workloads=eks.workloads, claims=claims, work=shows, undo=undo, **run)
+    published >> scaled.stop
+    return scaled.last
 
 
 def remove_files(settings: Environment, plan: Outputs, replaced: Any, serving: Any) -> list[BaseOperator]:
@@ -105,7 +140,7 @@ def remove_files(settings: Environment, plan: Outputs, replaced: Any, serving: A
     wanted = settings.refreshed_files
     if wanted is None:
         return []
-    _, target = _places(settings)
+    target = at(settings.target)
     common: dict[str, Any] = {
         "allowed_names": settings.safety.allowed_file_systems,
         "id_parameter": wanted.id_parameter,
@@ -128,11 +163,3 @@ def remove_files(settings: Environment, plan: Outputs, replaced: Any, serving: A
             **common,
         ),
     ]
-
-
-def _places(settings: Environment) -> tuple[dict[str, Any], dict[str, Any]]:
-    source, target = settings.source, settings.target
-    return (
-        {"aws_conn_id": source.aws_conn_id, "region_name": source.region},
-        {"aws_conn_id": target.aws_conn_id, "region_name": target.region},
-    )

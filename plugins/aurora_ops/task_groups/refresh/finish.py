@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from airflow.sdk import BaseOperator
 
+from aurora_ops.core.operation import OPERATION_KEY
 from aurora_ops.core.settings import Environment
 from aurora_ops.operators.cluster_removal import DeleteClusterOperator, RetireClusterOperator
 from aurora_ops.operators.coverage import RememberColumnsOperator
@@ -15,7 +16,7 @@ from aurora_ops.operators.runs import ReleaseLockOperator
 from aurora_ops.operators.snapshots import DeleteSnapshotOperator, RevokeShareOperator
 from aurora_ops.operators.tables import DeleteObjectsOperator
 from aurora_ops.task_groups.refresh.files import Files, PublishedFiles, publish_files, remove_files
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, at, group
 
 PLAN_TASK = "prepare.check"
 SNAPSHOT_TASK = "source.take_snapshot"
@@ -38,13 +39,14 @@ class Published(NamedTuple):
 
 
 @group("publish")
-def publish(settings: Environment, plan: Outputs, snapshot_id: Any, restored_files: Files) -> Published:
+def publish(settings: Environment, plan: Outputs, snapshot_id: Any, restored_files: Files, lock: Any) -> Published:
     """Publish where the refreshed database is, and its files.
 
     :param settings: settings of the environment.
     :param plan: what was decided before.
     :param snapshot_id: source snapshot of its data.
     :param restored_files: tasks that have restored and proven the files.
+    :param lock: what taking the target's lock has left.
     """
     cluster = PublishClusterOperator(
         task_id="publish_cluster",
@@ -52,10 +54,9 @@ def publish(settings: Environment, plan: Outputs, snapshot_id: Any, restored_fil
         parameter=settings.target.endpoint_parameter,
         run_key=plan["run_key"],
         snapshot_id=snapshot_id,
-        aws_conn_id=settings.target.aws_conn_id,
-        region_name=settings.target.region,
+        **at(settings.target),
     )
-    files = publish_files(settings, restored_files)
+    files = publish_files(settings, restored_files, plan["run_key"], lock)
     return Published(cluster, files, [cluster, *files.first], [cluster, *files.last])
 
 
@@ -86,8 +87,8 @@ def clean_up(
     :param serving: resource id of the refreshed cluster, once it serves.
     """
     source, target = settings.source, settings.target
-    at_source: dict[str, Any] = {"aws_conn_id": source.aws_conn_id, "region_name": source.region}
-    at_target: dict[str, Any] = {"aws_conn_id": target.aws_conn_id, "region_name": target.region}
+    at_source = at(source)
+    at_target = at(target)
 
     retire = RetireClusterOperator(
         task_id="retire_old_cluster",
@@ -131,8 +132,7 @@ def clean_up(
         published_task=PUBLISHED_TASK,
         table=settings.orchestrator.runs_table,
         target_key=plan["target_key"],
-        aws_conn_id=settings.orchestrator.aws_conn_id,
-        region_name=settings.orchestrator.region,
+        **at(settings.orchestrator),
     )
     removed_files = remove_files(settings, plan, replaced_files, serving)
     revoke >> [delete_rekeyed, delete_fresh]
@@ -161,8 +161,7 @@ def record(settings: Environment, plan: Outputs) -> tuple[RecordRunOperator, Rel
     """
     orchestrator = settings.orchestrator
     at_home: dict[str, Any] = {
-        "aws_conn_id": orchestrator.aws_conn_id,
-        "region_name": orchestrator.region,
+        **at(orchestrator),
         "table": orchestrator.runs_table,
         "target_key": plan["target_key"],
     }
@@ -177,6 +176,7 @@ def record(settings: Environment, plan: Outputs) -> tuple[RecordRunOperator, Rel
         keep_days=orchestrator.records_kept_days,
         report_bucket=orchestrator.report_bucket,
         metrics_namespace=orchestrator.metrics_namespace,
+        operation=plan[OPERATION_KEY] if orchestrator.audit_refreshes else None,
         **at_home,
     )
     release = ReleaseLockOperator(task_id="release_lock", **at_home)

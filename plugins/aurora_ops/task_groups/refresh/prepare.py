@@ -10,7 +10,7 @@ from aurora_ops.operators.cluster_names import RecoverNamesOperator
 from aurora_ops.operators.cluster_removal import DeleteClusterOperator
 from aurora_ops.operators.prepare import CheckRefreshOperator
 from aurora_ops.operators.runs import TakeLockOperator
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, at, group
 
 
 class Prepared(NamedTuple):
@@ -37,8 +37,8 @@ def prepare_refresh(settings: Environment, environment_file: Path, sql_folder: P
         task_id="check",
         path=str(environment_file),
         sql_folder=str(sql_folder),
-        aws_conn_id=target.aws_conn_id,
-        region_name=target.region,
+        audits=orchestrator.audit_refreshes,
+        **at(target),
     )
     plan = Outputs(check)
     lock = TakeLockOperator(
@@ -46,8 +46,7 @@ def prepare_refresh(settings: Environment, environment_file: Path, sql_folder: P
         table=orchestrator.runs_table,
         target_key=plan["target_key"],
         lease_h=orchestrator.lease_h,
-        aws_conn_id=orchestrator.aws_conn_id,
-        region_name=orchestrator.region,
+        **at(orchestrator),
     )
     recover = RecoverNamesOperator(
         task_id="recover_names",
@@ -55,16 +54,14 @@ def prepare_refresh(settings: Environment, environment_file: Path, sql_folder: P
         resource_id=plan["live_resource_id"],
         aside_id=plan["temporary_cluster"],
         instance_ids=plan["live_instance_ids"],
-        aws_conn_id=target.aws_conn_id,
-        region_name=target.region,
+        **at(target),
     )
     clear_temporary, clear_old = (
         DeleteClusterOperator(
             task_id=f"clear_{name}",
             cluster_id=plan[f"{name}_cluster"],
             spare_run=plan["run_key"] if name == "temporary" else None,
-            aws_conn_id=target.aws_conn_id,
-            region_name=target.region,
+            **at(target),
         )
         for name in ("temporary", "old")
     )

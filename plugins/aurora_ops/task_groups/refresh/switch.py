@@ -6,7 +6,7 @@ from typing import Any
 
 from aurora_ops.core.settings import Environment
 from aurora_ops.task_groups.db.swap_cluster import Swapped, swap_cluster
-from aurora_ops.task_groups.typed import Outputs
+from aurora_ops.task_groups.typed import Outputs, at
 
 
 def switch(settings: Environment, plan: Outputs, resource_id: Any, versions: Any) -> Swapped:
@@ -19,7 +19,7 @@ def switch(settings: Environment, plan: Outputs, resource_id: Any, versions: Any
     """
     target, database = settings.target, settings.database
     return swap_cluster(
-        {"aws_conn_id": target.aws_conn_id, "region_name": target.region},
+        at(target),
         plan,
         resource_id,
         versions,

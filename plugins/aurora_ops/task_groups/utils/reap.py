@@ -14,6 +14,7 @@ from aurora_ops.core.settings import Environment, Orchestrator
 from aurora_ops.operators.cluster_power import StopAgainOperator
 from aurora_ops.operators.reap_databases import ReapClustersOperator, ReapSnapshotsOperator
 from aurora_ops.operators.reap_files import ReapFileSystemsOperator
+from aurora_ops.operators.reap_jobs import Namespace, ReapJobsOperator
 from aurora_ops.operators.reap_others import (
     ReapClusterSharesOperator,
     ReapGrantsOperator,
@@ -22,7 +23,7 @@ from aurora_ops.operators.reap_others import (
     ReapSecretVersionsOperator,
 )
 from aurora_ops.operators.reaping import CheckReapOperator, Locks, ReapOperator, RecordReapOperator
-from aurora_ops.task_groups.typed import Outputs, group
+from aurora_ops.task_groups.typed import Outputs, at, group
 
 
 def check(environments: Sequence[Environment], config_folder: Path) -> CheckReapOperator:
@@ -69,8 +70,7 @@ def reap_everywhere(environments: Sequence[Environment], checked: CheckReapOpera
                 pk: [task.task_id for task in found if isinstance(task, ReapOperator)] for pk, found in written.items()
             },
             report_only=plan["report_only"],
-            aws_conn_id=orchestrator.aws_conn_id,
-            region_name=orchestrator.region,
+            **at(orchestrator),
         )
         every = [task for found in written.values() for task in found]
         checked >> every >> record
@@ -80,11 +80,10 @@ def reap_everywhere(environments: Sequence[Environment], checked: CheckReapOpera
 def _reap_place(place: Place, asked: dict[str, Any]) -> list[BaseOperator]:
     """Make the tasks of one account and region."""
     given: dict[str, Any] = {
-        "aws_conn_id": place.aws_conn_id,
-        "region_name": place.region,
+        **at(place),
         "policy": "remove" if place.removes else "report",
         "environments": [environment.environment for environment in place.environments],
-        "locks": _locks(place.environments),
+        "locks": locks_of(place.environments),
         **asked,
     }
     sources, targets = place.sources, place.targets
@@ -122,12 +121,13 @@ def _reap_place(place: Place, asked: dict[str, Any]) -> list[BaseOperator]:
             task_id="stop_again",
             served=place.served_names,
             report_only=asked["report_only"],
-            aws_conn_id=place.aws_conn_id,
-            region_name=place.region,
+            **at(place),
         )
         found.append(stop_again)
     if with_files := [e for e in targets if e.files]:
         found.append(_reap_files(place, with_files, given))
+    if with_jobs := [e for e in targets if e.eks]:
+        found.append(_reap_jobs(place, with_jobs, given))
     secret_ids = sorted({user.secret for e in targets for user in e.database.users})
     if secret_ids:
         versions = ReapSecretVersionsOperator(
@@ -149,6 +149,13 @@ def _reap_files(place: Place, environments: Sequence[Environment], given: dict[s
     )
 
 
+def _reap_jobs(place: Place, environments: Sequence[Environment], given: dict[str, Any]) -> ReapJobsOperator:
+    """Make the task on jobs of environments that have an EKS cluster."""
+    where = sorted({(e.eks.cluster, e.eks.namespace) for e in environments if e.eks})
+    namespaces: list[Namespace] = [{"cluster": cluster, "namespace": namespace} for cluster, namespace in where]
+    return ReapJobsOperator(task_id="reap_jobs", namespaces=namespaces, protected=place.protected, **given)
+
+
 def _reap_locks(task_id: str, environments: Sequence[Environment], asked: dict[str, Any]) -> ReapLocksOperator:
     orchestrator = environments[0].orchestrator
     return ReapLocksOperator(
@@ -158,8 +165,7 @@ def _reap_locks(task_id: str, environments: Sequence[Environment], asked: dict[s
         policy="remove" if all(e.safety.reap == "remove" for e in environments) else "report",
         environments=[environment.environment for environment in environments],
         locks=[],
-        aws_conn_id=orchestrator.aws_conn_id,
-        region_name=orchestrator.region,
+        **at(orchestrator),
         **asked,
     )
 
@@ -185,7 +191,8 @@ def _home_of(pk: str, environments: Sequence[Environment]) -> Home:
     return _home(place.environments[0].orchestrator)
 
 
-def _locks(environments: Sequence[Environment]) -> list[Locks]:
+def locks_of(environments: Sequence[Environment]) -> list[Locks]:
+    """Name the locks of the environments' targets, and the tables that they are in."""
     return [
         {
             "aws_conn_id": home[0],

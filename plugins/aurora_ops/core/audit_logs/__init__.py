@@ -1,0 +1,1 @@
+"""Audit logs: names, records, plans, and the chain that proves them; plain Python."""
