@@ -77,14 +77,24 @@ def pages() -> dict[Path, str]:
 
 
 def files_from_dags() -> dict[Path, str]:
-    """Write what follows from the DAGs: capabilities, policies, templates and their page; the first environment is the example."""
+    """Write what follows from the DAGs: capabilities, checklists, policies, templates; the first environment is the example."""
     # Only here: they import Airflow, which reads its environment at that moment.
+    import best_practices
     import capabilities
     from policygen import page, policies, templates
     from policygen.needs import needs_of
 
     dags = read_dags(REPO / "dags")
-    found = {HERE / "reference" / "capabilities.md": capabilities.page(dags, REPO / "tests")}
+    files = {dag.dag_id: Path(dag.fileloc).relative_to(REPO).as_posix() for dag in dags}
+    found = {
+        HERE / "reference" / "capabilities.md": capabilities.page(dags, REPO / "tests"),
+        HERE / "reference" / "best-practices.md": best_practices.page(
+            best_practices.BEST_PRACTICES, best_practices.read(HERE / "best_practices.yaml"), files
+        ),
+        HERE / "reference" / "acceptance.md": best_practices.page(
+            best_practices.ACCEPTANCE, best_practices.read(HERE / "acceptance.yaml"), files
+        ),
+    }
     names = environments.names(INCLUDE / "config")
     for name in reversed(names):
         settings = environments.resolve(environments.read(INCLUDE / "config" / f"{name}.yaml")).settings

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aurora_ops.core.settings import Environment
+from aurora_ops.operators.following import PERMISSIONS as FOLLOWED
 from aurora_ops.operators.tables import DeleteObjectsOperator, DumpTablesOperator, LoadTablesOperator
 
 from policygen.errors import GenerationError
@@ -52,6 +53,7 @@ def task_needs(task: Any, settings: Environment) -> dict[str, tuple[str, ...]]:
     """
     operator = _class_of(task)
     connection = _argument(task, "aws_conn_id")
+    followed = {"orchestrator": FOLLOWED} if connection is not None and _is_followed(task) else {}
     elsewhere: Mapping[str, tuple[str, ...]] = getattr(operator, "permissions_elsewhere", {})
     if connection is None and not elsewhere:
         return {}
@@ -65,9 +67,16 @@ def task_needs(task: Any, settings: Environment) -> dict[str, tuple[str, ...]]:
         )
     instead: Mapping[str, tuple[str, ...]] = getattr(operator, "permissions_in", {})
     needed: dict[str, tuple[str, ...]] = {place: instead.get(place, operator.permissions) for place in places}
-    for place, actions in elsewhere.items():
+    for place, actions in (*elsewhere.items(), *followed.items()):
         needed[place] = tuple(dict.fromkeys([*needed.get(place, ()), *actions]))
     return {place: tuple(action for action in actions if action not in FREE) for place, actions in needed.items()}
+
+
+def _is_followed(task: Any) -> bool:
+    """Tell whether a task's state and changes are written down; one that is mapped has it from the defaults of its DAG."""
+    if hasattr(task, "partial_kwargs"):
+        return bool(getattr(_class_of(task), "is_step", False)) and "operation_task" in task.dag.default_args
+    return bool(getattr(task, "operation_task", None))
 
 
 def _places(connection: Any, settings: Environment) -> list[str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from aurora_ops.core.settings import Environment
+from aurora_ops.core.partitions import of_region
+from aurora_ops.core.settings import Environment, Orchestrator, Source
 
 from policygen.errors import GenerationError
+from policygen.minimal import without_repetition
 from policygen.needs import Needs
 from policygen.scope import Scope
-from policygen.scopes import PARTS, SCOPES
+from policygen.scopes import SCOPES
 from policygen.values import ROLE_NAMES, Values, of_environment
 
 FILES = {"orchestrator": "orchestrator", "source": "source", "target": "destination"}
@@ -22,13 +24,13 @@ KEY_ARN = "arn:${Partition}:kms:${Region}:${Account}:key/"
 Document = dict[str, Any]
 
 
-def role_policy(place: str, needs: Needs, values: Values, part: str = "") -> Document:
-    """Write a policy of a role.
+def role_policies(place: str, needs: Needs, values: Values, uncertain: Collection[str] = ()) -> dict[str, Document]:
+    """Write the policies of a role: the first, whose name is empty, and those of its parts that say anything.
 
     :param place: whose account it is for.
     :param needs: actions that operators declare.
     :param values: what placeholders stand for.
-    :param part: which one; the first has no name.
+    :param uncertain: Sids of statements that may be left out where the policies are deployed.
     :raises GenerationError: an action has no statement.
     """
     wanted = needs[place]
@@ -37,13 +39,18 @@ def role_policy(place: str, needs: Needs, values: Values, part: str = "") -> Doc
         raise GenerationError(
             f"{users} needs {', '.join(missing)} in the account of {place}: say on which resources, in docs/policygen/scopes.py"
         )
-    found = [
-        statement
+    every = [
+        (scope.part, statement)
         for scope in SCOPES[place]
-        if scope.part == part and (actions := [action for action in scope.actions if action in wanted])
+        if (actions := [action for action in scope.actions if action in wanted])
         for statement in statements(scope, actions, values)
     ]
-    return {"Version": VERSION, "Statement": found}
+    reduced = without_repetition([statement for _, statement in every], uncertain)
+    found: dict[str, Document] = {"": {"Version": VERSION, "Statement": []}}
+    for (part, _), statement in zip(every, reduced, strict=True):
+        if statement["Action"]:
+            found.setdefault(part, {"Version": VERSION, "Statement": []})["Statement"].append(statement)
+    return found
 
 
 def statements(scope: Scope, actions: list[str], values: Values) -> list[Document]:
@@ -114,24 +121,29 @@ def trust_policy() -> Document:
     }
 
 
+def role_arn_of(place: Source | Orchestrator, name: str) -> str:
+    """Write the ARN of the role that a template makes."""
+    return f"arn:{of_region(place.region)}:iam::{place.account_id}:role/{ROLE_NAMES[name]}"
+
+
 def worker_policy(settings: Environment) -> Document:
     """Write the policy of the identity that Airflow's workers and triggerer run as: it may become each role, nothing else."""
     roles = [
-        f"arn:aws:iam::{settings.orchestrator.account_id}:role/{ROLE_NAMES['orchestrator']}",
-        f"arn:aws:iam::{settings.source.account_id}:role/{ROLE_NAMES['source']}",
+        role_arn_of(settings.orchestrator, "orchestrator"),
+        role_arn_of(settings.source, "source"),
         settings.target.role_arn,
     ]
     statement = {"Sid": "BecomeRoles", "Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": roles}
     return {"Version": VERSION, "Statement": [statement]}
 
 
-def key_policy(place: str, policy: Document, role_arn: str) -> Document:
+def key_policy(place: str, allowed: list[Document], role_arn: str) -> Document:
     """Write the statements that a key's policy needs, where it does not leave that to IAM as KMS's default does.
 
-    :param policy: the role's own policy, whose statements on keys of the account are said here from the key's side.
+    :param allowed: the role's own statements, of which those on keys of the account are said here from the key's side.
     """
     found = []
-    for statement in policy["Statement"]:
+    for statement in allowed:
         actions = [action for action in statement["Action"] if action.startswith("kms:")]
         account = role_arn.split(":")[4]
         if not actions or not any(f":{account}:key/" in resource for resource in statement["Resource"]):
@@ -157,20 +169,17 @@ def key_policy(place: str, policy: Document, role_arn: str) -> Document:
 def files(settings: Environment, needs: Needs) -> dict[str, Document]:
     """Write every policy of an environment: file name to document."""
     role_arns = {
-        "source": f"arn:aws:iam::{settings.source.account_id}:role/{ROLE_NAMES['source']}",
+        "source": role_arn_of(settings.source, "source"),
         "target": settings.target.role_arn,
     }
     found = {"worker.json": worker_policy(settings)}
     for place, name in FILES.items():
         values = of_environment(settings, place)
-        policy = role_policy(place, needs, values)
-        found[f"{name}.json"] = policy
-        for part in PARTS:
-            more = role_policy(place, needs, values, part)
-            if more["Statement"]:
-                found[f"{name}-{part}.json"] = more
-                policy = {**policy, "Statement": [*policy["Statement"], *more["Statement"]]}
+        policies = role_policies(place, needs, values)
+        for part, policy in policies.items():
+            found[f"{name}-{part}.json" if part else f"{name}.json"] = policy
         found[f"trust-{name}.json"] = trust_policy()
         if place in role_arns:
-            found[f"key-{name}.json"] = key_policy(name, policy, role_arns[place])
+            every = [statement for policy in policies.values() for statement in policy["Statement"]]
+            found[f"key-{name}.json"] = key_policy(name, every, role_arns[place])
     return found

@@ -14,7 +14,13 @@ OWN = "${Region}:${Account}"
 OURS: Condition = {"StringEquals": {f"aws:ResourceTag/{OWNER_TAG}": OWNER}}
 MADE_OURS: Condition = {"StringEquals": {f"aws:RequestTag/{OWNER_TAG}": OWNER}}
 REFRESHABLE: Condition = {"StringEquals": {f"aws:ResourceTag/{REFRESH_TAG}": "true"}}
+HERE: Condition = {"StringEquals": {"aws:RequestedRegion": "${Region}"}}
 MADE_REFRESHABLE: Condition = {"StringEquals": {f"aws:RequestTag/{REFRESH_TAG}": "true"}}
+
+
+def leading(pattern: str) -> Condition:
+    """Allow items of DynamoDB only whose partition key is as a pattern says."""
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [pattern]}}
 
 
 @dataclass(frozen=True)

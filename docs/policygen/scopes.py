@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aurora_ops.core.ownership import ARCHIVED_TAG, EXPIRES_TAG
 from aurora_ops.core.safety import REFRESH_TAG
 from aurora_ops.hooks.kms import SNAPSHOT_OPERATIONS
 
-from policygen import scopes_efs
-from policygen.scope import MADE_OURS, MADE_REFRESHABLE, OURS, OWN, REFRESHABLE, Condition, Scope
+from policygen import scopes_efs, scopes_logs, scopes_upkeep
+from policygen.scope import HERE, MADE_OURS, MADE_REFRESHABLE, OURS, OWN, REFRESHABLE, Scope
+from policygen.scopes_orchestrator import ORCHESTRATOR
 
 RDS = "arn:${Partition}:rds:${Region}:${Account}"
 ABROAD = "arn:${Partition}:rds:${SourceRegion}:${SourceAccount}"
@@ -24,32 +26,10 @@ CLUSTERS = (
     f"{RDS}:cluster:${{TemporaryCluster}}",
     f"{RDS}:cluster:${{OldCluster}}",
 )
-HERE: Condition = {"StringEquals": {"aws:RequestedRegion": "${Region}"}}
 THROUGH_RDS = {"kms:ViaService": "rds.${Region}.amazonaws.com"}
 
 SCOPES: dict[str, tuple[Scope, ...]] = {
-    "orchestrator": (
-        Scope(
-            "RecordRuns",
-            (
-                "dynamodb:DescribeTable",
-                "dynamodb:GetItem",
-                "dynamodb:Query",
-                "dynamodb:PutItem",
-                "dynamodb:DeleteItem",
-            ),
-            (f"arn:${{Partition}}:dynamodb:{OWN}:table/${{RunsTable}}",),
-        ),
-        Scope("Announce", ("sns:GetTopicAttributes", "sns:Publish"), ("${Topic}",)),
-        Scope("SeeReportBucket", ("s3:ListBucket",), ("arn:${Partition}:s3:::${ReportBucket}",)),
-        Scope("WriteReports", ("s3:PutObject",), ("arn:${Partition}:s3:::${ReportBucket}/*",)),
-        Scope(
-            "SendMetrics",
-            ("cloudwatch:PutMetricData",),
-            ("*",),
-            condition={"StringEquals": {"cloudwatch:namespace": "${MetricsNamespace}"}},
-        ),
-    ),
+    "orchestrator": ORCHESTRATOR,
     "source": (
         Scope(
             "ReadDatabases", ("rds:DescribeDBClusters", "rds:DescribeDBInstances"), (f"{RDS}:cluster:*", f"{RDS}:db:*")
@@ -154,8 +134,13 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         Scope("SeeSharedSnapshots", ("rds:DescribeDBClusterSnapshots",), (f"{ABROAD}:cluster-snapshot:*",)),
         Scope(
             "ReadGroups",
-            ("rds:DescribeDBSubnetGroups", "rds:DescribeDBClusterParameterGroups"),
+            ("rds:DescribeDBSubnetGroups", "rds:DescribeDBClusterParameterGroups", "rds:DescribeDBClusterParameters"),
             (f"{RDS}:subgrp:${{SubnetGroup}}", f"{RDS}:cluster-pg:${{ParameterGroup}}"),
+        ),
+        Scope(
+            "SetS3Role",
+            ("rds:ModifyDBClusterParameterGroup",),
+            (f"{RDS}:cluster-pg:${{ParameterGroup}}",),
         ),
         Scope(
             "ReadOffers",
@@ -196,6 +181,13 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             ("rds:DeleteDBClusterSnapshot",),
             (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}", f"{RDS}:cluster-snapshot:${{ManualSnapshots}}"),
             condition=OURS,
+        ),
+        Scope(
+            "ArchiveCopies",
+            ("rds:AddTagsToResource", "rds:RemoveTagsFromResource"),
+            (f"{RDS}:cluster-snapshot:${{CopiedSnapshots}}",),
+            condition={**OURS, "ForAllValues:StringEquals": {"aws:TagKeys": [ARCHIVED_TAG, EXPIRES_TAG]}},
+            part="files",
         ),
         Scope(
             "ReadOwnShares",
@@ -276,7 +268,7 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
             "UseMasterSecrets",
             ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:RotateSecret"),
             (MASTER_SECRETS,),
-            condition={"StringEquals": {"aws:ResourceTag/aws:rds:primaryDBClusterArn": list(CLUSTERS)}},
+            condition={"StringLike": {"aws:ResourceTag/aws:rds:primaryDBClusterArn": list(CLUSTERS)}},
         ),
         Scope(
             "ChangeUserSecrets",
@@ -288,6 +280,11 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
                 "secretsmanager:UpdateSecretVersionStage",
             ),
             (f"{SECRET}:${{UserSecrets}}",),
+        ),
+        Scope(
+            "ReadRestoreSecrets",
+            ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"),
+            (f"{SECRET}:${{RestoreSecrets}}",),
         ),
         Scope("ReadKeys", ("kms:DescribeKey",), keys=("TargetKey", "MasterSecretKey")),
         Scope(
@@ -333,22 +330,38 @@ SCOPES: dict[str, tuple[Scope, ...]] = {
         ),
         Scope(
             "ReadEksCluster",
-            ("eks:DescribeCluster", "eks:ListNodegroups"),
+            ("eks:DescribeCluster",),
             (f"arn:${{Partition}}:eks:{OWN}:cluster/${{EksCluster}}",),
+            part="files",
         ),
         Scope(
             "ScaleNodegroups",
             ("eks:DescribeNodegroup", "eks:UpdateNodegroupConfig", "eks:TagResource", "eks:UntagResource"),
             (f"arn:${{Partition}}:eks:{OWN}:nodegroup/${{EksCluster}}/${{Nodegroups}}/*",),
+            part="files",
         ),
     ),
 }
 
-PARTS = ("files",)
-"""Policies of a role beside the first."""
+PARTS: dict[str, dict[str, tuple[Scope, ...]]] = {
+    "files": {"source": scopes_efs.SOURCE, "target": scopes_efs.TARGET},
+    "upkeep": {
+        "orchestrator": scopes_upkeep.ORCHESTRATOR,
+        "source": scopes_upkeep.SOURCE,
+        "target": scopes_upkeep.TARGET,
+    },
+    "logs": {
+        "orchestrator": scopes_logs.ORCHESTRATOR,
+        "source": scopes_logs.SOURCE,
+        "target": scopes_logs.TARGET,
+    },
+}
+"""Policies of a role beside the first, by name and place."""
 
-_PARTS = {"source": scopes_efs.SOURCE, "target": scopes_efs.TARGET}
 SCOPES = {
-    place: (*scopes, *(replace(scope, part="files") for scope in _PARTS.get(place, ())))
+    place: (
+        *scopes,
+        *(replace(scope, part=part) for part, of_place in PARTS.items() for scope in of_place.get(place, ())),
+    )
     for place, scopes in SCOPES.items()
 }

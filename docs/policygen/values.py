@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import takewhile
 
-from aurora_ops.core import naming
+from aurora_ops.core import naming, retention_plan
+from aurora_ops.core.partitions import of_region
+from aurora_ops.core.requests.aurora import LONGEST_LABEL
 from aurora_ops.core.settings import Environment
 from aurora_ops.hooks.rds import DEFAULT_KEY_ALIAS
 
@@ -28,11 +32,13 @@ def of_environment(settings: Environment, place: str) -> Values:
     source, target, orchestrator = settings.source, settings.target, settings.orchestrator
     here = getattr(settings, place)
     clusters = list(dict.fromkeys([target.cluster, *settings.safety.allowed_clusters]))
-    temporary = [naming.temporary_cluster(cluster) for cluster in clusters]
+    temporary = [_restored(cluster) for cluster in clusters]
     old = [naming.old_cluster(cluster) for cluster in clusters]
     return {
         **_of_files(settings, place),
-        "Partition": ["aws"],
+        **_of_retention(settings, place),
+        **_of_logs(settings, place),
+        "Partition": [of_region(here.region)],
         "Account": [here.account_id],
         "Region": [here.region],
         "Environment": [settings.environment],
@@ -51,13 +57,16 @@ def of_environment(settings: Environment, place: str) -> Values:
         "TargetCluster": clusters,
         "TemporaryCluster": temporary,
         "OldCluster": old,
-        "Instances": _shortest(pattern for name in (*clusters, *temporary, *old) for pattern in _instances(name)),
+        "Instances": _shortest([*temporary, *(pattern for name in (*clusters, *old) for pattern in _instances(name))]),
         "TargetKey": [target.kms_key_id],
         "MasterSecretKey": _given(target.master_secret_kms_key_id),
         "SubnetGroup": [target.subnet_group],
         "ParameterGroup": [target.parameter_group or "*"],
         "S3Role": _given(target.s3_role_arn),
-        "UserSecrets": [f"{user.secret}-??????" for user in settings.database.users],
+        "UserSecrets": [
+            f"{secret}-??????" for secret in dict.fromkeys(user.secret for user in settings.database.users)
+        ],
+        "RestoreSecrets": [f"{secret}-??????" for secret in settings.restore.secrets],
         "KeepBucket": _given(settings.database.keep_bucket),
         "SqlBucket": _given(settings.database.sql_bucket),
         "SqlFunction": _given(settings.database.sql_function),
@@ -68,6 +77,8 @@ def of_environment(settings: Environment, place: str) -> Values:
         "Topic": _given(orchestrator.topic_arn),
         "ReportBucket": _given(orchestrator.report_bucket),
         "MetricsNamespace": _given(orchestrator.metrics_namespace),
+        "AuditTable": _given(orchestrator.audit_table),
+        "AuditBucket": _given(orchestrator.audit_bucket),
     }
 
 
@@ -89,12 +100,56 @@ def _of_files(settings: Environment, place: str) -> Values:
     }
 
 
+def _of_retention(settings: Environment, place: str) -> Values:
+    """Fill in what the environment says of keeping snapshots; nothing where no cluster of the account is under a policy."""
+    here = [where for of_cluster in retention_plan.places(settings) for where in of_cluster if where.place == place]
+    kept = [
+        retention_plan.copy_name(settings, where, _MOMENT).removesuffix(naming.stamp(_MOMENT)) + "*" for where in here
+    ]
+    prefixes = [f"{prefix}*" for where in here for prefix in where.prefixes]
+    keys = [where.kms_key_id for where in here if where.copies and where.kms_key_id]
+    account = getattr(settings, place).account_id
+    copied = _once(where.region for where in here if where.copies)
+    sources = [*(f"rds:{where.cluster}-*" for where in here), *kept, *prefixes]
+    return {
+        "RetainedRegion": _once(where.region for where in here),
+        "CopyRegion": copied,
+        "KeptSnapshots": _once(kept),
+        "RetainedPrefix": _once(prefixes),
+        "RetainedSource": _once(sources) if copied else [],
+        "CopyKey": _once(key for key in keys if key.startswith("alias/")),
+        "CopyKeyArn": _once(
+            key if key.startswith("arn:") else f"arn:{of_region(where.region)}:kms:{where.region}:{account}:key/{key}"
+            for where in here
+            if where.copies and (key := where.kms_key_id) and not key.startswith("alias/")
+        ),
+    }
+
+
+def _of_logs(settings: Environment, place: str) -> Values:
+    """Fill in what the environment says of audit logs; nothing where none are backed up, and of regions where they are not read."""
+    about = settings.audit_logs
+    if about is None:
+        return {name: [] for name in LOGS}
+    connection = getattr(settings, place).aws_conn_id
+    return {
+        "LogTable": [about.state_table],
+        "LogBucket": [about.bucket],
+        "LogObjects": [f"{about.prefix}/*" if about.prefix else "*"],
+        "LogRecords": [about.compacting.prefix],
+        "LogDatabase": _given(about.compaction.database if about.compaction else None),
+        "LogKey": _given(about.storage.kms_key_id),
+        "LogRegion": _once(one.region for one in about.places if one.aws_conn_id == connection),
+    }
+
+
 def of_template(place: str) -> Values:
     """Fill in references to a template's parameters, as ``Fn::Sub`` reads them."""
     same = {name: [f"${{{name}}}"] for name in PARAMETERS[place]}
     snapshots = "-${Environment}-${SourceCluster}-*"
     return {
         **{name: [] for name in PARAMETERS["source"] | PARAMETERS["target"] | PARAMETERS["orchestrator"]},
+        **{name: [] for name in (*RETENTION, *LOGS)},
         "Partition": ["${AWS::Partition}"],
         "Account": ["${AWS::AccountId}"],
         "Region": ["${AWS::Region}"],
@@ -103,16 +158,32 @@ def of_template(place: str) -> Values:
         "RekeyedSnapshots": [f"rekeyed{snapshots}"],
         "CopiedSnapshots": [f"copy{snapshots}"],
         "ManualSnapshots": ["manual-${Environment}-*", "final-${Environment}-*"],
-        "TemporaryCluster": ["${TargetCluster}-restore"],
+        "TemporaryCluster": ["${TargetCluster}-restore*"],
         "OldCluster": ["${TargetCluster}-old"],
         "Instances": ["${TargetCluster}-*"],
         **same,
-        "Nodegroups": ["*"] if place == "target" else [],
+        **(_RETENTION_OF_TEMPLATE if place == "target" else {}),
         "UserSecrets": ["${UserSecretPrefix}*"],
+        "RestoreSecrets": ["${RestoreSecretPrefix}*"],
         "RunsTable": ["${RunsTableName}"],
+        "AuditTable": ["${AuditTableName}"],
+        **({"LogTable": ["${LogTableName}"]} if place == "orchestrator" else {}),
+        **({} if place == "orchestrator" else {"LogRegion": ["${AWS::Region}"]}),
         "Topic": ["arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${TopicName}"],
     }
 
+
+RETENTION = (
+    "RetainedRegion", "CopyRegion", "KeptSnapshots", "RetainedPrefix", "RetainedSource", "CopyKey", "CopyKeyArn",
+)  # fmt: skip
+_RETENTION_OF_TEMPLATE: Values = {
+    "RetainedRegion": ["${AWS::Region}", "${CopyRegion}"],
+    "KeptSnapshots": ["kept-${Environment}-${TargetCluster}-*"],
+    "RetainedPrefix": ["${RetainedPrefix}*"],
+    "RetainedSource": ["rds:${TargetCluster}-*", "kept-${Environment}-${TargetCluster}-*"],
+}
+
+LOGS = ("LogTable", "LogBucket", "LogObjects", "LogRecords", "LogDatabase", "LogKey", "LogRegion")
 
 FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")
 
@@ -123,6 +194,14 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "TopicName": "SNS topic of announcements, last part of setting orchestrator.topic_arn",
         "ReportBucket": "Bucket for reports of runs, setting orchestrator.report_bucket",
         "MetricsNamespace": "CloudWatch namespace, setting orchestrator.metrics_namespace",
+        "AuditTableName": "DynamoDB table of audit trails, setting orchestrator.audit_table",
+        "AuditBucket": "Versioned bucket for exported audit trails, setting orchestrator.audit_bucket",
+        "LogTableName": "DynamoDB table of what is stored of audit logs, setting audit_logs.state_table",
+        "LogBucket": "Bucket for audit logs, setting audit_logs.bucket",
+        "LogObjects": "Keys of what is stored of them, as a pattern, setting audit_logs.prefix",
+        "LogRecords": "Beginning of the keys of what is made of them, setting audit_logs.compaction.prefix",
+        "LogDatabase": "Database of AWS Glue for the table of records, setting audit_logs.compaction.database",
+        "LogKey": "Alias of the key that they are encrypted with, setting audit_logs.storage.kms_key_id",
     },
     "source": {
         "Environment": "Name of the environment's file in include/config",
@@ -149,18 +228,27 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "ParameterGroup": "DB cluster parameter group, setting target.parameter_group",
         "S3Role": "ARN of the role that is attached to the cluster, setting target.s3_role_arn",
         "UserSecretPrefix": "Beginning of the names of the users' secrets, settings database.users",
+        "RestoreSecretPrefix": "Beginning of the names of secrets that a restore may be given, setting restore.secrets",
         "KeepBucket": "Bucket for kept tables, setting database.keep_bucket",
         "Vault": "Backup vault that takes copies, setting files.vault",
         "BackupRole": "ARN of the role that AWS Backup assumes, setting files.backup_role_arn",
         "ProbeRole": "ARN of the role of the function that looks into files, setting files.function_role_arn",
         "FilesKey": "Alias of the key of new file systems, setting files.kms_key_id",
         "FilesParameters": "SSM parameters of the files without their first slash, as a pattern, settings files.*_parameter",
+        "CopyRegion": "Region in which copies of snapshots are kept, setting retention.clusters[].copy_to; else the stack's own",
+        "CopyKey": "Alias of their key there, setting retention.clusters[].copy_to",
+        "RetainedPrefix": "Beginning of the names of other snapshots under the policy, setting retention.clusters[].name_prefixes",
         "EksCluster": "EKS cluster for jobs and storage, setting eks.cluster",
+        "Nodegroups": "Node group that jobs may have scaled, setting eks.nodegroups; a pattern for several",
         "SqlBucket": "Bucket with SQL scripts, setting database.sql_bucket",
         "SqlFunction": "Lambda function that runs SQL, setting database.sql_function",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },
 }
+
+
+def _once(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
 
 
 def _given(value: str | None) -> list[str]:
@@ -171,6 +259,16 @@ def _snapshots(settings: Environment, purpose: str) -> str:
     """Write the pattern of the snapshots that runs make, whatever their moment."""
     name = naming.snapshot(settings.source.cluster, settings.environment, _MOMENT, purpose)
     return name.removesuffix(naming.stamp(_MOMENT)) + "*"
+
+
+def _restored(cluster: str) -> str:
+    """Write the pattern of the clusters that are restored beside one, and of their instances: a long name is cut for a label."""
+    names = (
+        naming.temporary_cluster(cluster),
+        *(naming.restored_cluster(cluster, label) for label in (None, "l" * LONGEST_LABEL)),
+    )
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in same) + "*"
 
 
 def _instances(cluster: str) -> list[str]:
