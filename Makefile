@@ -7,11 +7,11 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.11 python3.12 python3.13 pytho
 PY := .venv/bin/python
 # Byte code saves each of Airflow's processes seconds, and a caller's PYTHONPATH must not shadow a pinned package.
 RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
-# Two at once: what shares a running stack stays together (tests/conftest.py).
-PARALLEL ?= -n 2
+# Three at once, on two cores: one waits for a cloud mostly. What shares a running stack stays together (tests/conftest.py).
+PARALLEL ?= -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-aws test-long test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead up down status clean ci
+.PHONY: help install demo test test-unit test-aws test-long test-workflows test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead bench-audit up down status clean ci
 
 help: ## show this
 	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
@@ -39,6 +39,9 @@ bench-mask: install ## masking techniques side by side on a MariaDB of their own
 test-long: install ## tests that take minutes each: policies, images and layouts, masking killed at every statement
 	@$(RUN) $(PY) -m pytest -m "long" $(PYTEST_ARGS)
 
+test-workflows: install ## each workflow alone once more, in an Airflow with all its services, through its API
+	@$(RUN) AURORA_OPS_WHOLE_AIRFLOW=1 $(PY) -m pytest -m "local and not long" tests/local/workflows $(PYTEST_ARGS)
+
 test-faults: install ## every AWS call of a refresh goes wrong in every way; the table is in .local/test/faults.md (half an hour)
 	@$(RUN) $(PY) -m pytest -m "local" tests/local/faults $(PYTEST_ARGS)
 
@@ -48,7 +51,7 @@ test-kills: install ## every part is killed at every task of a refresh; the tabl
 lint: install ## ruff, mypy, layers, generated pages
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack docs/policygen docs/capabilities.py benchmarks
+	@$(RUN) $(PY) -m mypy plugins/aurora_ops localcloud devstack docs/policygen docs/capabilities.py docs/best_practices.py benchmarks
 	@$(RUN) PYTHONPATH=plugins .venv/bin/lint-imports
 	@$(RUN) PYTHONPATH=plugins $(PY) docs/generate.py --check
 
@@ -76,6 +79,9 @@ bench-parse: install ## what parsing the DAG files costs, against an empty DAG
 
 bench-overhead: install ## what a task and a deferral cost, against tasks that do nothing (two minutes)
 	@$(RUN) $(PY) -m benchmarks.overhead
+
+bench-audit: install ## the backup of audit logs against a plain stream and the CLI's paging (BENCH_MIB=1024; ten minutes, 5 GiB of disk)
+	@$(RUN) PYTHONPATH=.:plugins $(PY) -m benchmarks.audit
 
 up: install ## start localcloud and Airflow in the background
 	@$(RUN) $(PY) -m devstack up

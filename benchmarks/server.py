@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,19 +58,21 @@ class Running:
 
 
 @contextmanager
-def server(port: int, parent: Path) -> Iterator[Running]:
+def server(port: int, parent: Path, options: Sequence[str] = ()) -> Iterator[Running]:
     """Run a server until the block ends; then it and its data are gone.
 
     :param port: TCP port on 127.0.0.1.
     :param parent: where its data lies meanwhile.
+    :param options: of the server, beside ``SETTINGS``.
     """
     parent = parent.resolve()
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
     sockets = Path(tempfile.mkdtemp(prefix="bench-"))
     programs = binaries.find()
-    options = (
+    arguments = (
         *(f"--{name}={value}" for name, value in SETTINGS.items()),
+        *options,
         "--skip-networking=0",
         "--bind-address=127.0.0.1",
     )
@@ -79,7 +81,7 @@ def server(port: int, parent: Path) -> Iterator[Running]:
         folder / "server",
         sockets / "server.sock",
         admin_password=PASSWORD,
-        options=(*options, f"--port={port}"),
+        options=(*arguments, f"--port={port}"),
     )
     try:
         emulation = Path(localcloud.mariadb.__path__[0]) / "emulate.sql"

@@ -58,9 +58,17 @@ class ByStack(LoadScopeScheduling):
         return "stack" if path.startswith(_STACK) else path.split("/")[2]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the build, play once more what failed with real processes; the first failure is printed and counted as a rerun."""
+    if os.environ.get("CI"):
+        for item in items:
+            if item.get_closest_marker("local"):
+                item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Say at once what failed: a run that is cut off has no summary."""
-    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+    if (report.failed or report.outcome == "rerun") and "PYTEST_XDIST_WORKER" not in os.environ:
         sys.__stdout__.write(f"\n{report.nodeid} ({report.when}): {report.longreprtext[-1500:]}\n")
         sys.__stdout__.flush()
 

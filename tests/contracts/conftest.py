@@ -47,11 +47,19 @@ def operators() -> list[type[RefreshOperator[Any]]]:
 
 
 def concrete(operator: type[RefreshOperator[Any]]) -> bool:
-    """Whether tasks can be made of it."""
-    hooks = [getattr(operator, name, None) for name in ("take_pass", "work", "step", "event")]
+    """Whether tasks can be made of it: one that takes its passes in its own way needs no part that its base leaves open."""
+    passes = owner(operator, "take_pass")
+    parts = {name: owner(operator, name) for name in ("take_pass", "work", "step", "event") if hasattr(operator, name)}
     return not inspect.isabstract(operator) and not any(
-        "raise NotImplementedError" in inspect.getsource(method) for method in hooks if method
+        "raise NotImplementedError" in inspect.getsource(getattr(operator, name))
+        for name, kind in parts.items()
+        if passes is kind or not issubclass(passes, kind)
     )
+
+
+def owner(operator: type, name: str) -> type:
+    """Return the class that an operator has a method from."""
+    return next(kind for kind in operator.__mro__ if name in vars(kind))
 
 
 CONCRETE = [operator for operator in operators() if concrete(operator)]

@@ -14,7 +14,10 @@ from tests.contracts.conftest import CONCRETE, every_concrete_operator, every_op
 UNITS = re.compile(r"_(s|ms|h|days|gib|mib|bytes|percent)$")
 COUNTS = {"first", "count", "connections"}
 # Actions that are no operation of the API.
-ONLY_IN_POLICIES = {"iam:PassRole", "s3:ListBucket", "lambda:InvokeFunction"}
+ONLY_IN_POLICIES = {
+    "iam:PassRole", "s3:ListBucket", "lambda:InvokeFunction", "s3:GetEncryptionConfiguration", "s3:GetBucketPublicAccessBlock",
+    "rds:DownloadCompleteDBLogFile", "s3:GetObjectVersion", "s3:ListBucketVersions",
+}  # fmt: skip
 API = {"tag": "resourcegroupstaggingapi", "elasticfilesystem": "efs"}  # prefix of actions to service
 SECRET_NAMES = re.compile(r"password|passwd|token|salt|credential|secret_(string|value)", re.I)
 

@@ -12,12 +12,14 @@ import cfnlint
 import generate
 import pytest
 from aurora_ops.core import environments, naming
+from aurora_ops.core.settings_retention import Retention
 from cfnlint.api import lint
+from cfnlint.decode import cfn_yaml
 from policygen import policies
 from policygen.errors import GenerationError
 from policygen.needs import needs_of, task_needs
 from policygen.page import unused_scopes
-from policygen.scope import Scope
+from policygen.scope import OURS, Scope
 from policygen.scopes import SCOPES
 from policygen.values import of_environment
 
@@ -27,7 +29,7 @@ from tests.graph.conftest import read_dags
 INCLUDE = REPO / "include"
 POLICIES = sorted((INCLUDE / "iam").rglob("*.json"))
 ROLES = [
-    path for path in POLICIES if path.stem.removesuffix("-files") in {"orchestrator", "source", "destination", "worker"}
+    path for path in POLICIES if path.stem.partition("-")[0] in {"orchestrator", "source", "destination", "worker"}
 ]
 TEMPLATES = sorted((INCLUDE / "templates").glob("iam-*.yaml"))
 # Characters of a role's inline policies, and of a managed policy; white space left out.
@@ -56,8 +58,20 @@ def statements(path: Path) -> list[dict[str, Any]]:
 
 
 def test_the_files_are_there() -> None:
-    assert len(ROLES) == 6 * len(list((INCLUDE / "config").glob("*.yaml")))
+    assert len(ROLES) == 12 * len(list((INCLUDE / "config").glob("*.yaml")))
     assert len(TEMPLATES) == 3
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_a_templates_policies_are_few_and_none_is_empty(path) -> None:
+    """AWS attaches 10 managed policies to a role, unless somebody has asked it for more, and refuses one without statements."""
+    resources = cfn_yaml.load(str(path))["Resources"].values()
+    managed = [one for one in resources if one["Type"] == "AWS::IAM::ManagedPolicy"]
+    assert len(managed) <= 10
+    documents = [
+        one["Properties"]["PolicyDocument"] for one in resources if "PolicyDocument" in one.get("Properties", {})
+    ]
+    assert all(document["Statement"] for document in documents)
 
 
 def test_everything_generated_is_current() -> None:
@@ -187,7 +201,11 @@ def test_deletion_is_bound_to_a_tag_or_a_name() -> None:
         for statement in statements(path):
             for action in statement["Action"]:
                 its_final_snapshot = all(":cluster-snapshot:" in arn for arn in statement["Resource"])
-                if action == "rds:DeleteDBClusterSnapshot" or (
+                if statement["Sid"] == "DeletePrefixedSnapshots":  # somebody else's, named in the settings
+                    assert all(
+                        re.search(r":cluster-snapshot:[a-z][a-z0-9-]{2,}\*$", arn) for arn in statement["Resource"]
+                    )
+                elif action == "rds:DeleteDBClusterSnapshot" or (
                     action == "rds:DeleteDBCluster" and not its_final_snapshot
                 ):
                     assert "aws:ResourceTag" in json.dumps(statement["Condition"])
@@ -231,7 +249,7 @@ def test_an_action_without_a_scope_stops_the_generation(settings) -> None:
     with pytest.raises(
         GenerationError, match=r"DropProductionOperator needs rds:DeleteDBCluster in the account of source"
     ):
-        policies.role_policy("source", needs, of_environment(settings, "source"))
+        policies.role_policies("source", needs, of_environment(settings, "source"))
 
 
 def operator(**attributes: Any) -> Any:
@@ -294,13 +312,56 @@ def test_keys_are_named_by_alias_and_by_arn(settings) -> None:
     assert "Condition" not in by_arn
 
 
+def test_snapshots_under_a_policy_are_deleted_by_tag_or_by_the_names_of_the_settings(dags, settings) -> None:
+    """In each account that has some, and in no other."""
+    clusters = [
+        {"account": "source", "cluster": "prod-shop", "copy_to": [{"region": "eu-north-1", "kms_key_id": "key-1"}]},
+        {"account": "target", "cluster": "staging-shop", "name_prefixes": ["nightly-"]},
+    ]
+    wanted = Retention.model_validate({"in_protected_accounts": "ours", "clusters": clusters})
+    changed = settings.model_copy(update={"retention": wanted})
+    documents = policies.files(changed, needs_of(dags, changed))
+    found = {
+        name: {one["Sid"]: one for one in documents[f"{name}-upkeep.json"]["Statement"]}
+        for name in ("source", "destination")
+    }
+    assert found["source"]["DeleteRetainedSnapshots"]["Condition"] == OURS
+    assert found["source"]["UseNamedKeysOfCopies"]["Resource"] == ["arn:aws:kms:eu-north-1:111111111111:key/key-1"]
+    assert "DeletePrefixedSnapshots" not in found["source"]
+    assert found["destination"]["DeletePrefixedSnapshots"]["Resource"] == [
+        "arn:aws:rds:eu-west-1:222222222222:cluster-snapshot:nightly-*"
+    ]
+    assert "CopyRetainedSnapshots" not in found["destination"], "no copies are asked for there"
+    without = policies.files(settings.model_copy(update={"retention": None}), needs_of(dags, settings))
+    told = [one["Sid"] for document in without.values() for one in document["Statement"]]
+    assert not [sid for sid in told if "Retained" in sid or "Prefixed" in sid or "KeysOfCopies" in sid]
+
+
 def test_long_names_are_covered_as_the_package_makes_them(settings) -> None:
     name = "staging-" + "x" * 55
     target = settings.target.model_copy(update={"cluster": name})
     safety = settings.safety.model_copy(update={"allowed_clusters": [name]})
     values = of_environment(settings.model_copy(update={"target": target, "safety": safety}), "target")
-    assert values["TemporaryCluster"] == [naming.temporary_cluster(name)]
-    for cluster in (name, naming.temporary_cluster(name), naming.old_cluster(name)):
+    [temporary] = values["TemporaryCluster"]
+    for restored in (
+        naming.temporary_cluster(name),
+        naming.restored_cluster(name),
+        naming.restored_cluster(name, "friday"),
+    ):
+        assert restored.startswith(temporary.removesuffix("*")), restored
+    for cluster in (name, naming.temporary_cluster(name), naming.restored_cluster(name, "b"), naming.old_cluster(name)):
         for number in (1, 9, 10, 16):
             made = naming.instance(cluster, number)
             assert any(made.startswith(pattern.removesuffix("*")) for pattern in values["Instances"]), made
+
+
+@pytest.mark.parametrize(("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")])
+def test_other_partitions_are_named_in_every_arn(dags, settings, region, partition) -> None:
+    text = json.dumps(environments.read(INCLUDE / "config" / "staging.yaml"))
+    for old, new in (("eu-west-1", region), ("eu-central-1", region), ("arn:aws:", f"arn:{partition}:")):
+        text = text.replace(old, new)
+    moved = json.loads(text)
+    moved.pop("retention")
+    documents = policies.files(environments.resolve(moved).settings, needs_of(dags, settings))
+    arns = set(re.findall(r"arn:[a-z-]+:", json.dumps(documents)))
+    assert arns == {f"arn:{partition}:"}

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from airflow.sdk import CronTriggerTimetable, XComArg
 from airflow.sdk.exceptions import ParamValidationError
 from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES
 
-from devstack.settings import REPO
-from tests.graph.conftest import DAGS, read_dags
+from tests.graph.conftest import DAGS, read_dags, simulator, write_environment
 
 FILES = sorted(DAGS.rglob("*.py"))
-FACTORIES = {"refresh": r"refresh_[a-z][a-z0-9_]*"}
+PER_ENVIRONMENT = ("refresh", "snapshot_retention", "audit_log_backup", "audit_log_compact", "audit_log_verify")
+FACTORIES = {stem: rf"{stem}_[a-z][a-z0-9_]*" for stem in PER_ENVIRONMENT}
 LONGEST = 80
 
 
@@ -80,6 +78,25 @@ def test_each_task_ends_and_retries_by_the_one_policy(bag) -> None:
             assert task.execution_timeout, task.task_id
             assert task.retry_policy is not None, task.task_id
             assert task.retries >= 3, task.task_id
+
+
+def decides(dag, task) -> bool:
+    """Whether a run ends as this task does: nothing comes after it but what tears down (``DagRun._tis_for_dagrun_state``)."""
+    below = [dag.get_task(name) for name in task.downstream_task_ids]
+    return not task.is_teardown and all(one.is_teardown and not one.on_failure_fail_dagrun for one in below)
+
+
+def test_no_failure_is_a_success(bag) -> None:
+    """Whatever task fails, so does the run; what tears down is a warning in the record, or the next run's to do."""
+    hidden = []
+    for dag_id, dag in bag.dags.items():
+        play, last = simulator(dag), [task.task_id for task in dag.tasks if decides(dag, task)]
+        for task in dag.tasks:
+            states = play({task.task_id: "failed"})
+            failed = {states[name] for name in last} & {"failed", "upstream_failed"}
+            if states[task.task_id] == "failed" and not task.is_teardown and not failed:
+                hidden.append(f"{dag_id}: {task.task_id}")
+    assert hidden == []
 
 
 def test_no_secret_in_any_task(bag) -> None:
@@ -148,19 +165,8 @@ class TestForm:
 class TestEnvironments:
     """One DAG for each file; a wrong file is refused alone."""
 
-    @pytest.fixture
-    def include(self, tmp_path, monkeypatch) -> Path:
-        include = tmp_path / "include"
-        shutil.copytree(REPO / "include", include)
-        monkeypatch.setenv("AURORA_OPS_INCLUDE", str(include))
-        return include
-
-    def write(self, include: Path, name: str, **changes) -> None:
-        content = yaml.safe_load((REPO / "include/config/staging.yaml").read_text())
-        (include / "config" / f"{name}.yaml").write_text(yaml.safe_dump({**content, "environment": name, **changes}))
-
     def test_second_environment_is_a_second_dag(self, include) -> None:
-        self.write(include, "dev", schedule=None)
+        write_environment(include, "dev", schedule=None)
         bag = read_dags()
         assert refreshes(bag) == {"refresh_staging", "refresh_dev"}
         assert bag.dags["refresh_dev"].timetable.can_be_scheduled is False
@@ -168,7 +174,7 @@ class TestEnvironments:
         assert set(bag.dags["refresh_dev"].task_ids) == set(bag.dags["refresh_staging"].task_ids)
 
     def test_schedule_and_zone_come_from_the_file(self, include) -> None:
-        self.write(include, "staging", schedule="30 4 * * 1", timezone="Europe/Paris")
+        write_environment(include, "staging", schedule="30 4 * * 1", timezone="Europe/Paris")
         timetable = read_dags().dags["refresh_staging"].timetable
         assert isinstance(timetable, CronTriggerTimetable)
         assert timetable.expression == "30 4 * * 1"
@@ -197,7 +203,7 @@ class TestEnvironments:
         assert len(bag.dags["refresh_staging"].tasks) > 30
 
     def test_wrong_value_is_refused_alone(self, include) -> None:
-        self.write(include, "dev", schedule="every night")
+        write_environment(include, "dev", schedule="every night")
         bag = read_dags()
         assert "schedule: 'every night'" in bag.dags["refresh_dev"].doc_md
         assert "refused" not in bag.dags["refresh_staging"].tags

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.graph.conftest import mutating, read_dags
 
 STAGING = {
     f"aws_destination_eu_west_1.reap_{kind}"
-    for kind in ("clusters", "snapshots", "kept_tables", "secret_versions", "file_systems")
+    for kind in ("clusters", "snapshots", "kept_tables", "secret_versions", "file_systems", "jobs")
 }
 STOP_AGAIN = "aws_destination_eu_west_1.stop_again"  # RDS starts what is stopped after seven days
 SOURCE = {f"aws_source_eu_west_1.reap_{kind}" for kind in ("clusters", "snapshots", "grants", "cluster_shares")}
@@ -57,6 +56,12 @@ def test_no_cluster_can_go_from_the_source(reaper) -> None:
         }
 
 
+def test_jobs_are_looked_for_where_they_run(reaper) -> None:
+    task = reaper.get_task("aws_destination_eu_west_1.reap_jobs")
+    assert task.namespaces == [{"cluster": "staging-apps", "namespace": "staging"}]
+    assert task.protected is False
+
+
 def test_what_serves_is_known(reaper) -> None:
     task = reaper.get_task("aws_destination_eu_west_1.reap_clusters")
     assert {"staging-shop", "prod-shop"} <= set(task.served)
@@ -86,13 +91,6 @@ def test_form_only_reports_and_checks_itself(reaper) -> None:
 
 class TestEnvironments:
     """Several files, and wrong ones."""
-
-    @pytest.fixture
-    def include(self, tmp_path, monkeypatch) -> Path:
-        include = tmp_path / "include"
-        shutil.copytree(REPO / "include", include)
-        monkeypatch.setenv("AURORA_OPS_INCLUDE", str(include))
-        return include
 
     def write(self, include: Path, name: str, **sections) -> None:
         content = yaml.safe_load((REPO / "include/config/staging.yaml").read_text())

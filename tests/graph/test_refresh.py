@@ -8,7 +8,8 @@ import pytest
 from airflow.sdk import TriggerRule
 from aurora_ops.operators.clusters import ClusterOperator
 
-from tests.graph.conftest import mutating
+from tests.graph.conftest import DAGS, mutating, read_dags
+from tests.local.include import place_include
 
 # The order of the procedure: (earlier, later), each a direct or indirect dependency.
 ORDER = [
@@ -88,8 +89,7 @@ ONLY = {
             (f"{group}{earlier}", f"{group}{later}")
             for group in (DUMP, LOAD)
             for earlier, later in (
-                ("scale_nodegroup", "create_secret"),
-                ("create_secret", "run_job"),
+                ("scale_nodegroup", "run_job"),
                 ("run_job", "delete_secret"),
             )
         ),
@@ -98,7 +98,14 @@ ONLY = {
         (f"{LOAD}run_job", f"{LOAD}restore_nodegroup_size"),
         (f"{LOAD}run_job", "mask.verify_database"),
         ("switch.verify_serving", "publish.publish_files"),
-        ("publish.publish_files", "publish.show_in_media"),
+        ("publish.publish_files", "publish.stop_workloads"),
+        ("publish.stop_workloads", "publish.show_in_media"),
+        ("publish.show_in_media", "publish.undo_show_in_media"),
+        # workloads start on whatever the claims show in the end
+        ("publish.undo_show_in_media", "publish.start_workloads"),
+        ("publish.start_workloads", "publish.claims_settled"),
+        ("publish.start_workloads", "clean_up.retire_old_file_system"),
+        ("publish.claims_settled", "clean_up.discard_file_system"),
         # nothing shows the old one any more, and nothing the new one
         ("publish.publish_cluster", "clean_up.retire_old_file_system"),
         ("publish.show_in_media", "clean_up.retire_old_file_system"),
@@ -107,7 +114,11 @@ ONLY = {
         ("switch.undo_secrets", "clean_up.discard_file_system"),
     ],
 }
-TEARDOWNS = ("clean_up.", "record.", "files.proof.remove_", f"{DUMP}delete_", f"{LOAD}delete_", f"{LOAD}restore_")
+TEARDOWNS = (
+    "clean_up.", "record.", "files.proof.remove_", "publish.start_", f"{DUMP}delete_", f"{LOAD}delete_", f"{LOAD}restore_",
+)  # fmt: skip
+# They look first, and find nothing to do where their run has begun nothing.
+MENDS = {"publish.undo_show_in_media", "publish.start_workloads"}
 SERVES = {"switch.rename_live", "switch.rename_restored", "switch.move_secrets", "publish.publish_cluster"}
 
 
@@ -230,7 +241,7 @@ def before_the_switch(dag) -> list[str]:
 def test_nothing_that_serves_is_touched_after_a_failure_before_the_switch(dag, simulate) -> None:
     for broken in before_the_switch(dag):
         states = simulate({broken: "failed", "switch.undo_rename": "skipped"})
-        published = {name for name in states if name.startswith("publish.")}
+        published = {name for name in states if name.startswith("publish.")} - MENDS
         assert {name for name in SERVES | published if states[name] in ("success", "failed")} == set(), broken
         assert states["switch.verify_serving"] == "upstream_failed", broken
         assert states["switch.undo_secrets"] == "skipped", broken
@@ -253,7 +264,8 @@ def test_failed_switch_is_undone_and_not_published(simulate, broken) -> None:
 def test_successful_run_undoes_nothing(dag, simulate) -> None:
     states = simulate({})
     assert states["switch.undo_rename"] == states["switch.undo_secrets"] == "skipped"
-    assert {s for name, s in states.items() if not name.startswith("switch.undo")} == {"success"}
+    assert {s for name, s in states.items() if ".undo_" not in name} == {"success"}
+    assert {s for name, s in states.items() if ".undo_" in name} == {"skipped"}
     assert run_state(dag, states) == "success"
 
 
@@ -271,6 +283,69 @@ def test_failed_undo_still_looks_at_the_secrets(simulate) -> None:
 
 def test_failed_record_still_gives_the_lock_back(simulate) -> None:
     assert simulate({"record.record_run": "failed"})["record.release_lock"] == "success"
+
+
+# ---- what uses the claims --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def along(variant) -> None:
+    """Only where files go along."""
+    if variant != "along":
+        pytest.skip("without files there are no claims")
+
+
+@pytest.mark.parametrize("broken", ["publish.stop_workloads", "publish.show_in_media", "publish.undo_show_in_media"])
+def test_workloads_start_again_whatever_became_of_the_claims_and_the_run_is_failed(
+    along, dag, simulate, broken
+) -> None:
+    states = simulate({"publish.show_in_media": "failed", broken: "failed"})
+    assert states["publish.start_workloads"] == "success"
+    assert states["publish.claims_settled"] == "upstream_failed"
+    assert states["publish.undo_show_in_media"] == ("failed" if broken == "publish.undo_show_in_media" else "success")
+    assert states["clean_up.retire_old_file_system"] == states["record.record_run"] == "success"
+    assert run_state(dag, states) == "failed"
+
+
+def test_a_workload_that_does_not_come_back_fails_the_run(along, dag, simulate) -> None:
+    states = simulate({"publish.start_workloads": "failed"})
+    assert states["publish.show_in_media"] == "success"
+    assert states["publish.claims_settled"] == "upstream_failed"
+    assert run_state(dag, states) == "failed"
+
+
+def test_what_is_stopped_is_what_is_started(along, dag) -> None:
+    stop, start = (dag.get_task(f"publish.{name}_workloads") for name in ("stop", "start"))
+    assert stop.workloads == start.workloads == ["Deployment/media-web"]
+    assert stop.claims == ["media"]
+    assert str(stop.run_key) == str(start.run_key)
+    assert start.upstream_task_ids >= {"prepare.check", "prepare.take_lock"}, "the run's key, and that it has the lock"
+    assert "take_lock" in str(start.lock)
+
+
+def test_a_claim_goes_back_only_where_this_run_has_tried_it(along, dag) -> None:
+    show, undo = dag.get_task("publish.show_in_media"), dag.get_task("publish.undo_show_in_media")
+    assert undo.trigger_rule == TriggerRule.ONE_FAILED
+    assert undo.upstream_task_ids >= {"publish.show_in_media", "publish.publish_files"}
+    assert "publish_files" in str(undo.tried)
+    for name in ("claim_name", "namespace", "cluster_name", "file_system_id", "path"):
+        assert str(getattr(undo, name)) == str(getattr(show, name)), name
+
+
+def test_without_workloads_nothing_is_scaled_and_a_claim_that_fails_still_fails_the_run(tmp_path, monkeypatch) -> None:
+    include = place_include(tmp_path / "include", along=True)
+    file = include / "config" / "staging.yaml"
+    text = file.read_text()
+    line = "  workloads: [Deployment/media-web]\n"
+    assert text.count(line) == 1
+    file.write_text(text.replace(line, ""))
+    monkeypatch.setenv("AURORA_OPS_INCLUDE", str(include))
+    found = read_dags(DAGS / "refresh").dags["refresh_staging"]
+    assert not [task.task_id for task in found.tasks if "workloads" in task.task_id]
+    assert found.get_task("publish.show_in_media").upstream_task_ids >= {"publish.publish_files"}
+    settled = found.get_task("publish.claims_settled")
+    assert (settled.upstream_task_ids, settled.trigger_rule) == ({"publish.show_in_media"}, "all_success")
+    assert all(found.get_task(name).is_teardown for name in settled.downstream_task_ids), "the run is judged by it"
 
 
 def run_state(dag, states: dict[str, str]) -> str:

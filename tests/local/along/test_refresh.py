@@ -11,85 +11,19 @@ import yaml
 
 from localcloud.client import admin_operation
 from localcloud.names import STAGING
-from localcloud.seed.apps import EKS_CLUSTER, NAMESPACE, NODEGROUP
+from localcloud.seed.apps import MEDIA_APP, MEDIA_REPLICAS, NAMESPACE
 from localcloud.seed.files import production_files
-from tests.local.cloud.kube_helpers import Kube, job, pod_of, until
+from tests.local.along.estate import AS_BEFORE, SERVES_ALL
+from tests.local.cloud.kube_helpers import job, pod_of, until
 from tests.local.refresh.conftest import DAG_ID
 
 pytestmark = pytest.mark.local
-ID, SUBPATH = "/staging/shop/files/id", "/staging/shop/files/subpath"
 TOLERATION = {"key": "workload", "operator": "Equal", "value": "jobs", "effect": "NoSchedule"}
 
 
-class Along:
-    """What a refresh takes along, as it is now."""
-
-    def __init__(self, workflows) -> None:
-        self.workflows, self.estate = workflows, workflows.estate
-        self.stack, self.config = workflows.stack, workflows.stack.cloud
-        self.kube = Kube(self, EKS_CLUSTER)
-
-    def admin(self, account, service):
-        return self.stack.aws(account, service)
-
-    def parameters(self) -> tuple[str, str]:
-        found = self.admin(STAGING, "ssm").get_parameters(Names=[ID, SUBPATH])["Parameters"]
-        values = {one["Name"]: one["Value"] for one in found}
-        return values[ID], values[SUBPATH]
-
-    def shown(self) -> str:
-        """Where the claim of the applications points."""
-        claim = self.kube.core.read_namespaced_persistent_volume_claim("media", NAMESPACE)
-        assert claim.status.phase == "Bound"
-        return self.kube.core.read_persistent_volume(claim.spec.volume_name).spec.csi.volume_handle
-
-    def file_systems(self) -> set[str]:
-        found = self.admin(STAGING, "efs").describe_file_systems()["FileSystems"]
-        return {one["FileSystemId"] for one in found if one["LifeCycleState"] != "deleted"}
-
-    def tags(self, name) -> dict[str, str]:
-        [found] = self.admin(STAGING, "efs").describe_file_systems(FileSystemId=name)["FileSystems"]
-        return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
-
-    def files(self, name, subpath) -> dict[str, bytes]:
-        root = admin_operation("efs-directory", self.config, file_system=name)["directory"]
-        return {
-            path: file.read_bytes()
-            for path in production_files()
-            if (file := Path(root, subpath.strip("/"), path)).is_file()
-        }
-
-    def nodes(self) -> int:
-        found = self.admin(STAGING, "eks").describe_nodegroup(clusterName=EKS_CLUSTER, nodegroupName=NODEGROUP)
-        assert not {tag for tag in found["nodegroup"]["tags"] if tag.startswith("aurora-ops:")}
-        return int(found["nodegroup"]["scalingConfig"]["desiredSize"])
-
-    def scale(self, desired: int) -> None:
-        eks = self.admin(STAGING, "eks")
-        scaling = {"desiredSize": desired}
-        eks.update_nodegroup_config(clusterName=EKS_CLUSTER, nodegroupName=NODEGROUP, scalingConfig=scaling)
-        waiter = eks.get_waiter("nodegroup_active")
-        waiter.wait(clusterName=EKS_CLUSTER, nodegroupName=NODEGROUP, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
-
-    def left(self) -> list[str]:
-        """What only a run under way has: secrets of jobs, functions, access points that look into files."""
-        found = [secret.metadata.name for secret in self.kube.core.list_namespaced_secret(NAMESPACE).items]
-        found += [one["FunctionName"] for one in self.admin(STAGING, "lambda").list_functions()["Functions"]]
-        points = self.admin(STAGING, "efs").describe_access_points()["AccessPoints"]
-        return found + [one["Name"] for one in points if (one.get("Name") or "").startswith("aurora-ops-efs-")]
-
-
-@pytest.fixture
-def along(workflows):
-    """The estate of a refresh, with no node for jobs."""
-    found = Along(workflows)
-    found.scale(0)
-    yield found
-    found.scale(1)
-
-
 def test_files_and_kept_tables_go_with_the_database(along, workflows) -> None:
-    (former, _), kept = along.parameters(), along.estate.kept()
+    (former, _), kept, pods = along.parameters(), along.estate.kept(), along.pods()
+    assert along.serving() != SERVES_ALL
     cluster = along.estate.cluster(STAGING, "staging-shop")
     run = workflows.stack.wait(workflows.stack.trigger(DAG_ID))
     assert run.state == "success", (workflows.stack.states(run), workflows.stack.api.all_xcoms(run))
@@ -100,6 +34,9 @@ def test_files_and_kept_tables_go_with_the_database(along, workflows) -> None:
     assert subpath.startswith("/aws-backup-restore_")
     assert along.files(name, subpath) == production_files()
     assert along.shown() == f"{name}:{subpath}"
+    assert along.app() == AS_BEFORE
+    assert not along.pods() & pods, "they could not have gone on"
+    until(lambda: along.serving() == SERVES_ALL)
     assert former not in along.file_systems(), "by policy it is deleted, once nothing shows it"
     tags = along.tags(name)
     assert "aurora-ops:expires" not in tags
@@ -118,7 +55,7 @@ def test_files_and_kept_tables_go_with_the_database(along, workflows) -> None:
 
 
 def test_a_run_that_fails_leaves_files_claims_and_nodes_as_they_were(along, workflows) -> None:
-    before = along.parameters(), along.shown(), along.file_systems(), along.estate.kept()
+    before = along.parameters(), along.shown(), along.file_systems(), along.estate.kept(), along.pods()
     along.estate.fail(
         service="rds",
         action="ModifyDBCluster",
@@ -130,10 +67,46 @@ def test_a_run_that_fails_leaves_files_claims_and_nodes_as_they_were(along, work
     states = workflows.stack.states(run)
     assert (run.state, states["switch.rename_restored"]) == ("failed", "failed"), states
     assert states["files.proof.verify_files"] == "success"
-    assert (along.parameters(), along.shown(), along.file_systems(), along.estate.kept()) == before
+    after = along.parameters(), along.shown(), along.file_systems(), along.estate.kept(), along.pods()
+    assert after == before
     assert along.nodes() == 0
     assert along.left() == []
     assert along.estate.record(run)["serving"].startswith("old cluster")
+
+
+def test_a_claim_that_cannot_be_made_anew_goes_back_and_so_does_what_uses_it(along, workflows) -> None:
+    """The claim is gone and cannot be made, once: scaled to 0 already, the application comes back on the former files."""
+    (former, _), shown = along.parameters(), along.shown()
+    along.estate.fail(service="kubernetes", action="CreatePersistentVolumeClaim", code="Forbidden", status=403)
+    run = workflows.stack.wait(workflows.stack.trigger(DAG_ID))
+    states = workflows.stack.states(run)
+    got = {name: states[f"publish.{name}"] for name in (
+        "stop_workloads", "show_in_media", "undo_show_in_media", "start_workloads", "claims_settled",
+    )}  # fmt: skip
+    assert (run.state, list(got.values())) == (
+        "failed", ["success", "failed", "success", "success", "upstream_failed"],
+    ), states  # fmt: skip
+    assert (along.shown(), along.app()) == (shown, AS_BEFORE)
+    assert former in along.file_systems(), "the application uses it"
+    record = along.estate.record(run)
+    assert (record["outcome"], record["failed_step"]) == ("failed", "publish.show_in_media")
+    assert record["serving"] == "new cluster"
+    assert "lacks this right" in record["cause"]
+
+    run = workflows.stack.wait(workflows.stack.trigger(DAG_ID))
+    assert run.state == "success", workflows.stack.states(run)
+    name, subpath = along.parameters()
+    assert name != former
+    assert (along.shown(), along.app()) == (f"{name}:{subpath}", AS_BEFORE)
+
+
+def test_a_count_survives_a_worker_that_dies_while_pods_end(along, workflows) -> None:
+    """As if: the worker's answer is lost right after the application was scaled to 0."""
+    along.estate.fail(service="kubernetes", action="PatchDeployment", effect="lost", times=2)
+    run = workflows.stack.wait(workflows.stack.trigger(DAG_ID))
+    assert run.state == "success", workflows.stack.states(run)
+    assert along.app() == AS_BEFORE
+    until(lambda: along.serving() == SERVES_ALL)
 
 
 def test_tables_that_are_not_kept_need_no_job(along, workflows) -> None:
@@ -146,6 +119,8 @@ def test_tables_that_are_not_kept_need_no_job(along, workflows) -> None:
     ]
     assert "by jobs on EKS" not in text
     assert "claim `media` is made anew" in text
+    assert f"`Deployment/{MEDIA_APP}` is scaled to 0, from {MEDIA_REPLICAS} pods" in text
+    assert f"`Deployment/{MEDIA_APP}` is scaled back to {MEDIA_REPLICAS}" in text
 
 
 def changed(stack, **changes):
@@ -169,8 +144,13 @@ def changed(stack, **changes):
         ),
         ({"files__recovery_point_max_age_h": 0.00001, "eks__cluster": "elsewhere"}, ["younger than", "elsewhere"]),
         ({"files__name": "prod-media"}, ["safety.allowed_file_systems"]),
+        ({"eks__workloads": []}, ["eks.workloads []", "media-web"]),
+        (
+            {"eks__workloads": ["Deployment/media-web", "StatefulSet/none"]},
+            ["no StatefulSet/none in namespace staging"],
+        ),
     ],
-    ids=["not there", "too old", "not allowed"],
+    ids=["not there", "too old", "not allowed", "pods of nobody", "no such workload"],
 )
 def test_what_is_wrong_is_said_before_anything_is_changed(along, workflows, changes, said) -> None:
     file, text = changed(workflows.stack, **changes)
@@ -186,7 +166,7 @@ def test_what_is_wrong_is_said_before_anything_is_changed(along, workflows, chan
     assert along.estate.mutations(began) == []
 
 
-def test_a_claim_under_running_pods_is_refused(along, workflows) -> None:
+def test_a_claim_under_pods_of_others_is_refused(along, workflows) -> None:
     along.scale(1)
     volumes = [{"name": "m", "persistentVolumeClaim": {"claimName": "media"}}]
     pod = {"volumes": volumes, "tolerations": [TOLERATION]}
@@ -196,7 +176,8 @@ def test_a_claim_under_running_pods_is_refused(along, workflows) -> None:
     try:
         run = workflows.stack.wait(workflows.stack.trigger(DAG_ID))
         errors = [value for name, key, value in workflows.stack.api.all_xcoms(run) if key == "error"]
-        assert f"used by ['{user}']" in "\n".join(errors)
+        assert f"['media by {user} (Job/user)']" in "\n".join(errors)
+        assert along.app() == AS_BEFORE
         assert along.estate.mutations(began) == []
     finally:
         along.kube.batch.delete_namespaced_job("user", NAMESPACE, propagation_policy="Background")

@@ -57,6 +57,8 @@ class Kube:
         self.api = client.ApiClient(configuration)
         self.core = client.CoreV1Api(self.api)
         self.batch = client.BatchV1Api(self.api)
+        self.apps = client.AppsV1Api(self.api)
+        self.authorization = client.AuthorizationV1Api(self.api)
         self.storage = client.StorageV1Api(self.api)
         self.rbac = client.RbacAuthorizationV1Api(self.api)
 
@@ -124,12 +126,39 @@ def job(name: str, *command: str, **spec: Any) -> dict[str, Any]:
     }
 
 
+def workload(name: str, *command: str, replicas: int = 1, claim: str | None = None, **more: Any) -> dict[str, Any]:
+    """Manifest of a Deployment or StatefulSet whose pods use a claim, if one is given; ``pod`` and ``spec`` change parts of it."""
+    pod, spec = more.pop("pod", {}), more.pop("spec", {})
+    container: dict[str, Any] = {"name": "main", "image": "tools:1", "command": list(command) or ["sleep", "600"]}
+    volumes = []
+    if claim:
+        volumes = [{"name": "files", "persistentVolumeClaim": {"claimName": claim}}]
+        container["volumeMounts"] = [{"name": "files", "mountPath": "/files"}]
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [container], "volumes": volumes, **pod},
+            },
+            **spec,
+        },
+    }
+
+
+def pods_of(kube: Kube, name: str, namespace: str = "staging") -> list[Any]:
+    """The pods of a workload, those on their way out too."""
+    return list(kube.core.list_namespaced_pod(namespace, label_selector=f"app={name}").items)
+
+
 def ended(kube: Kube, name: str, namespace: str = "staging") -> dict[str, Any]:
     """The condition a job ended in."""
 
     def condition() -> Any:
         conditions = kube.batch.read_namespaced_job(name, namespace).status.conditions
-        return conditions and conditions[0]
+        return next((one for one in conditions or () if one.type in ("Complete", "Failed")), None)
 
     found = until(condition)
     return {"type": found.type, "reason": found.reason}

@@ -14,6 +14,8 @@ import pymysql
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.client import admin_operation
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -247,6 +249,24 @@ def shared(cloud: LocalCloud, *accounts: str, name: str = "rds-base") -> Iterato
         yield
     finally:
         rds.modify_db_cluster_snapshot_attribute(**change, ValuesToRemove=list(accounts))
+
+
+@contextmanager
+def held(cloud: LocalCloud) -> Iterator[None]:
+    """What is begun inside is under way until the end: a busy machine may look at it later than it would be over."""
+    admin_operation("rds-hold", cloud.config, held=True)
+    try:
+        yield
+    finally:
+        admin_operation("rds-hold", cloud.config, held=False)
+
+
+def change_cluster(cloud: LocalCloud, rds: Any, name: str, by_way_of: str, **change: Any) -> None:
+    """Modify a cluster, see the status that it is in meanwhile, and wait until it is available again."""
+    with held(cloud):
+        rds.modify_db_cluster(DBClusterIdentifier=name, **change)
+        wait_cluster(rds, name, by_way_of)
+    wait_cluster(rds, name)
 
 
 def in_region(cloud: LocalCloud, client: Any, region: str) -> Any:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -205,9 +205,21 @@ def test_seed_fills_the_accounts_twice_the_same(environment: dict[str, str]) -> 
     calls = run_localcloud(environment, "calls", "--mutating", "--json").stdout.splitlines()
     assert {json.loads(line)["mutating"] for line in calls} == {True}
     assert "rds:CreateDBCluster 200" in run_localcloud(environment, "calls").stdout
+    audited(config, {secret["password"] for secret in seen["secrets"].values()})
 
 
-def picture(config: CloudConfig) -> dict[str, object]:
+def audited(config: CloudConfig, passwords: set[str]) -> None:
+    """Both clusters have audit logs of their filling, without the passwords that were given to users."""
+    for account, instance in ((PRODUCTION, "prod-shop-1"), (STAGING, "staging-shop-1")):
+        found = clients.admin_operation("log-folder", config, account=account, instance=instance)
+        logged = b"".join(path.read_bytes() for path in Path(found["folder"], "audit").iterdir())
+        assert b",shop,'CREATE TABLE " in logged
+        assert b",WRITE,shop,customers," in logged
+        assert b"IDENTIFIED BY *****" in logged
+        assert not [password for password in passwords if password.encode() in logged]
+
+
+def picture(config: CloudConfig) -> dict[str, Any]:
     """What the accounts hold, as AWS shows it."""
     production, staging = (clients.role_client(account, "rds", config) for account in (PRODUCTION, STAGING))
     prod, stage = (rds.describe_db_clusters()["DBClusters"] for rds in (production, staging))
@@ -227,8 +239,11 @@ def picture(config: CloudConfig) -> dict[str, object]:
         sorted(secret) == ["dbname", "engine", "host", "password", "port", "username"] for secret in secrets.values()
     )
     dynamodb, sns = (clients.user_client(service, config) for service in ("dynamodb", "sns"))
-    ttl = dynamodb.describe_time_to_live(TableName="aurora-ops-runs")["TimeToLiveDescription"]
-    assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "expires_at")
+    for table in ("aurora-ops-runs", "aurora-ops-audit", "aurora-ops-audit-logs"):
+        ttl = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+        assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "expires_at")
+    for bucket in ("aurora-ops-audit-000000000000", "aurora-ops-audit-logs-000000000000"):
+        assert clients.user_client("s3", config).get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     parameter = clients.role_client(STAGING, "ssm", config).get_parameter(Name="/staging/shop/database/endpoint")
     assert parameter["Parameter"]["Value"] == stage[0]["Endpoint"]
     groups = clients.role_client(STAGING, "ec2", config).describe_security_groups()["SecurityGroups"]

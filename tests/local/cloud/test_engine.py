@@ -552,7 +552,7 @@ def test_missing_mariadb_names_the_remedy(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_installed_mariadb_is_found_without_a_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("mariadbd", "mysql_install_db", "mariabackup"):
+    for name in ("mariadbd", "mysql_install_db", "mariabackup", "mysqlbinlog", "mysql"):
         shutil.copy("/bin/true", tmp_path / name)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("MARIADB_PREFIX", raising=False)

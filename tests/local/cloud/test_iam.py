@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.error import HTTPError
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 from localcloud.client import AdminError, admin_operation, make_client, role_client, user_client
 from localcloud.names import AIRFLOW_USER, AIRFLOW_USER_ARN, EXTERNAL_ID, PRODUCTION, SHARED, STAGING
 from tests.local.cloud.conftest import LocalCloud
+from tests.local.cloud.log_helpers import open_whole
 
 pytestmark = pytest.mark.local
 
@@ -149,6 +151,90 @@ def test_metrics_are_bound_to_their_namespace(granted: Granted, count: int) -> N
     data = [{"MetricName": f"{number}" * 50, "Value": 1.0} for number in range(count)]
     client("cloudwatch").put_metric_data(Namespace="Ours", MetricData=data)
     assert refused(client("cloudwatch").put_metric_data, Namespace="Theirs", MetricData=data)[1] in {400, 403}
+
+
+def test_log_files_are_bound_to_their_instance_also_the_stream_that_is_in_no_sdk(
+    cloud: LocalCloud, granted: Granted
+) -> None:
+    one = f"arn:aws:rds:{REGION}:{STAGING}:db:one"
+    actions = ["DescribeDBLogFiles", "DownloadDBLogFilePortion", "DownloadCompleteDBLogFile"]
+    rds = granted(allow([f"rds:{action}" for action in actions], one))("rds")
+
+    def calls(instance: str) -> list[Callable[[], Any]]:
+        return [
+            lambda: rds.describe_db_log_files(DBInstanceIdentifier=instance),
+            lambda: rds.download_db_log_file_portion(DBInstanceIdentifier=instance, LogFileName="audit/x"),
+        ]
+
+    for call, action in zip(calls("two"), actions, strict=False):
+        code, status, said = refused(call)
+        assert (code, status) == ("AccessDenied", 403)
+        assert f"rds:{action} on resource: arn:aws:rds:{REGION}:{STAGING}:db:two" in said
+    for call in calls("one"):
+        assert refused(call)[0] == "DBInstanceNotFound"
+    with pytest.raises(HTTPError) as caught:
+        open_whole(cloud, "two", "audit/x", rds)
+    answer = caught.value.read()
+    assert caught.value.code == 403
+    assert b"<Code>AccessDenied</Code>" in answer
+    assert f"rds:DownloadCompleteDBLogFile on resource: arn:aws:rds:{REGION}:{STAGING}:db:two".encode() in answer
+    with pytest.raises(HTTPError) as caught:
+        open_whole(cloud, "one", "audit/x", rds)
+    assert caught.value.code == 404
+
+
+KEYS = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["operation#*"]}}
+
+
+def test_items_are_bound_to_their_partition_key(cloud: LocalCloud, granted: Granted) -> None:
+    table = unique("table")
+    cloud.admin(STAGING, "dynamodb").create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    actions = [f"dynamodb:{action}" for action in ("PutItem", "UpdateItem", "DeleteItem", "GetItem", "Query")]
+    dynamodb = granted(allow(actions, **KEYS))("dynamodb")
+
+    def calls(pk: str) -> list[Callable[[], Any]]:
+        key = {"pk": {"S": pk}, "sk": {"S": "x"}}
+        asked = {"KeyConditionExpression": "#p = :pk AND sk > :x", "ExpressionAttributeNames": {"#p": "pk"}}
+        plain = {"KeyConditionExpression": "pk = :pk AND sk > :x"}
+        values = {"ExpressionAttributeValues": {":pk": {"S": pk}, ":x": {"S": "a"}}}
+        update = {"UpdateExpression": "SET a = :a", "ExpressionAttributeValues": {":a": {"S": "a"}}}
+        return [
+            lambda: dynamodb.put_item(TableName=table, Item=key),
+            lambda: dynamodb.update_item(TableName=table, Key=key, **update),
+            lambda: dynamodb.get_item(TableName=table, Key=key),
+            lambda: dynamodb.query(TableName=table, **asked, **values),
+            lambda: dynamodb.query(TableName=table, **plain, **values),
+            lambda: dynamodb.delete_item(TableName=table, Key=key),
+            lambda: dynamodb.transact_write_items(TransactItems=[{"Put": {"TableName": table, "Item": key}}]),
+            lambda: dynamodb.transact_write_items(
+                TransactItems=[{"Update": {"TableName": table, "Key": key, **update}}]
+            ),
+        ]
+
+    for call in calls("operation#a/b"):
+        call()
+    for call in calls("audit#a/b"):
+        assert refused(call)[0] == "AccessDeniedException"
+
+
+def test_an_object_is_locked_only_with_permission(cloud: LocalCloud, granted: Granted) -> None:
+    bucket = unique("bucket")
+    cloud.admin(STAGING, "s3").create_bucket(
+        Bucket=bucket,
+        CreateBucketConfiguration={"LocationConstraint": REGION},
+        ObjectLockEnabledForBucket=True,
+    )
+    lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": "2100-01-01T00:00:00Z"}
+    client = granted(allow("s3:PutObject", f"arn:aws:s3:::{bucket}/*"))("s3")
+    client.put_object(Bucket=bucket, Key="a", Body=b"x", IfNoneMatch="*")
+    assert "s3:PutObjectRetention" in refused(client.put_object, Bucket=bucket, Key="b", Body=b"x", **lock)[2]
+    client = granted(allow(["s3:PutObject", "s3:PutObjectRetention"], f"arn:aws:s3:::{bucket}/*"))("s3")
+    client.put_object(Bucket=bucket, Key="b", Body=b"x", **lock)
 
 
 def test_identity_needs_no_permission(granted: Granted) -> None:

@@ -13,6 +13,8 @@ from localcloud.mariadb import binaries, install
 if TYPE_CHECKING:
     from pathlib import Path
 
+PROGRAMS = ("mariadbd", "mariadb-install-db", "mariadb-backup", "mariadb-binlog", "mariadb")
+
 
 @pytest.fixture
 def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -34,13 +36,23 @@ def program(folder: Path, name: str, body: str) -> None:
 def test_what_is_there_is_used_and_nothing_downloaded(
     bare_machine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("mariadbd", "mariadb-install-db", "mariadb-backup"):
+    for name in PROGRAMS:
         program(bare_machine, name, "echo Ver 10.11.1-MariaDB")
     program(bare_machine, "apt-get", "touch called; exit 1")
     for _ in range(2):
         assert install.main(["--prefix", str(tmp_path / "prefix")]) == 0
         assert "MariaDB is there: 10.11.1-MariaDB" in capsys.readouterr().out
     assert not (tmp_path / "prefix").exists()
+
+
+@pytest.mark.parametrize("missing", PROGRAMS)
+def test_all_programs_are_needed_and_the_missing_one_is_named(
+    bare_machine: Path, tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in {*PROGRAMS} - {missing}:
+        program(bare_machine, name, "echo Ver 10.11.1-MariaDB")
+    assert install.main(["--prefix", str(tmp_path / "prefix")]) == 1
+    assert f"on PATH: no {missing}" in capsys.readouterr().out
 
 
 def test_every_way_that_failed_is_named_with_the_remedy(
@@ -62,7 +74,7 @@ def test_every_way_that_failed_is_named_with_the_remedy(
 def test_server_that_does_not_run_is_not_good_enough(
     bare_machine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("mariadbd", "mariadb-install-db", "mariadb-backup"):
+    for name in PROGRAMS:
         program(bare_machine, name, "echo libaio.so.1: cannot open shared object file >&2; exit 127")
     assert install.main(["--prefix", str(tmp_path / "prefix")]) == 1
     assert "failed with code 127: libaio.so.1" in capsys.readouterr().out
@@ -72,7 +84,7 @@ def test_server_that_does_not_run_is_not_good_enough(
 def test_system_packages_are_the_last_resort(
     bare_machine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = "mariadbd mariadb-install-db mariadb-backup"
+    names = " ".join(PROGRAMS)
     write = f"printf '#!/bin/sh\\necho Ver 11.4\\n' > {bare_machine}/$p; /bin/chmod 755 {bare_machine}/$p"
     program(bare_machine, "dnf", f"for p in {names}; do {write}; done")
     assert install.main(["--prefix", str(tmp_path / "prefix")]) == 0

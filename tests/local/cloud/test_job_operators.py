@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from datetime import datetime, timedelta
 
 import pymysql
 import pytest
@@ -11,17 +12,25 @@ import yaml
 from airflow.sdk.exceptions import TaskDeferred
 from aurora_ops.core import job_commands
 from aurora_ops.core import kubernetes as k8s
-from aurora_ops.core.errors import PermanentError, SafetyError, StateError, TransientError, WaitFailedError
+from aurora_ops.core.errors import (
+    MissingError,
+    PermanentError,
+    SafetyError,
+    StateError,
+    TransientError,
+    WaitFailedError,
+)
 from aurora_ops.hooks.kubernetes import KubernetesApi, KubernetesHook
-from aurora_ops.operators.kubernetes_jobs import CreateJobSecretOperator, DeleteJobSecretOperator, RunJobOperator
+from aurora_ops.operators.kubernetes_jobs import DeleteJobSecretOperator, RunJobOperator
 from aurora_ops.operators.kubernetes_storage import CreateStorageOperator
+from aurora_ops.operators.reap_jobs import ReapJobsOperator
 from aurora_ops.triggers.wait import WaitTrigger
 
 from devstack.settings import REPO
 from localcloud.client import admin_operation
 from localcloud.seed.apps import EKS_CLUSTER, NAMESPACE, access_of
 from tests.local.cloud.eks_operators import IMAGE, INSIDE, PLACING, RUN, connect, context, make_apps
-from tests.local.cloud.kube_helpers import STAGING, job
+from tests.local.cloud.kube_helpers import STAGING, job, until
 from tests.local.cloud.rds_helpers import watch
 from tests.unit.operators.driver import run_trigger
 
@@ -120,18 +129,23 @@ def told(monkeypatch) -> list[str]:
     return lines
 
 
-def secret(name: str, **more):
-    arguments = {**INSIDE, "name": name, "db_cluster_id": DATABASE, "run_key": RUN, **more}
-    return CreateJobSecretOperator(task_id="secret", **arguments).execute(context())
-
-
 def drop_secret(name: str):
     return DeleteJobSecretOperator(task_id="drop", name=name, **INSIDE).execute(context())
 
 
 def run(name: str, command: list[str], try_number: int = 1, **more):
     arguments = {**INSIDE, **PLACING, "name": name, "image": IMAGE, "command": command, "run_key": RUN, **more}
-    return RunJobOperator(task_id="run", **{"deadline_s": 60, **arguments}).execute(context(try_number))
+    return RunJobOperator(task_id="run", **{"deadline_s": 60, "expires_h": 24, **arguments}).execute(
+        context(try_number)
+    )
+
+
+def run_with_login(name: str, command: list[str], **more):
+    return run(name, command, db_cluster_id=DATABASE, **more)
+
+
+def secrets(apps) -> list[str]:
+    return [found.metadata.name for found in apps.kube.core.list_namespaced_secret(NAMESPACE).items]
 
 
 def rows(database, table: str):
@@ -145,8 +159,7 @@ TABLES = ["shop.odd$name", "shop.other"]
 
 
 def test_tables_are_dumped_and_loaded_again_with_triggers(apps, database, claim, cloud, told) -> None:
-    secret("dump-1")
-    result = run("dump-1", job_commands.dump(TABLES), secret_name="dump-1", mounts=MOUNTS)
+    result = run_with_login("dump-1", job_commands.dump(TABLES), mounts=MOUNTS)
     assert drop_secret("dump-1") == {"deleted": True}
     assert result["log_lines"] > 1
     assert any(line.startswith("dumped shop") for line in told)
@@ -157,8 +170,7 @@ def test_tables_are_dumped_and_loaded_again_with_triggers(apps, database, claim,
     with database.cursor() as sql:
         sql.execute("DELETE FROM shop.`odd$name`")
         sql.execute("DROP TABLE shop.other")
-    secret("load-1", writes=True)
-    run("load-1", job_commands.load(["shop"]), secret_name="load-1", mounts=MOUNTS)
+    run_with_login("load-1", job_commands.load(["shop"]), mounts=MOUNTS, writes=True)
     drop_secret("load-1")
     assert rows(database, "odd$name") == ROWS
     assert rows(database, "other") == [(2,)]
@@ -167,17 +179,16 @@ def test_tables_are_dumped_and_loaded_again_with_triggers(apps, database, claim,
     assert rows(database, "other") == [(2,), (11,)], "the trigger is back"
 
     assert database.master_password not in cloud.config.calls_file.read_text() + "".join(told)
-    assert not apps.kube.core.list_namespaced_secret(NAMESPACE).items
+    assert secrets(apps) == []
 
 
 def test_a_broken_dump_is_not_loaded(apps, database, claim, told) -> None:
     file = claim / "aurora-ops" / "dumps" / "kept" / "current" / "shop.sql.gz"
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
-    secret("load-2", writes=True)
     before = rows(database, "odd$name")
     with pytest.raises(StateError, match=r"job load-2 in staging failed: BackoffLimitExceeded.*exit code 1"):
-        run("load-2", job_commands.load(["shop"]), secret_name="load-2", mounts=MOUNTS)
+        run_with_login("load-2", job_commands.load(["shop"]), mounts=MOUNTS, writes=True)
     assert "shop.sql.gz: FAILED" in told
     assert rows(database, "odd$name") == before
     file.write_bytes(whole)
@@ -191,9 +202,8 @@ def test_rows_that_read_otherwise_than_they_were_dumped_fail_the_job(apps, datab
     files[0].write_text("other\n")  # so that not all rows of the dump are read again
     was, now = (hashlib.sha256(text.encode()).hexdigest() for text in (whole[0], "other\n"))
     files[1].write_text(whole[1].replace(was, now))
-    secret("load-3", writes=True)
     with pytest.raises(StateError, match=r"job load-3 in staging failed: .*exit code 4"):
-        run("load-3", job_commands.load(["shop"]), secret_name="load-3", mounts=MOUNTS)
+        run_with_login("load-3", job_commands.load(["shop"]), mounts=MOUNTS, writes=True)
     assert "rows of shop are not those that were dumped" in told
     drop_secret("load-3")
     for file, text in zip(files, whole, strict=True):
@@ -203,16 +213,14 @@ def test_rows_that_read_otherwise_than_they_were_dumped_fail_the_job(apps, datab
 def test_a_failed_dump_leaves_the_former_one(apps, database, claim) -> None:
     folder = claim / "aurora-ops" / "dumps" / "kept" / "current"
     before = (folder / "shop.sql.gz").read_bytes()
-    secret("dump-2")
     with pytest.raises(StateError, match="dump-2"):
-        run("dump-2", job_commands.dump(["shop.none"]), secret_name="dump-2", mounts=MOUNTS)
+        run_with_login("dump-2", job_commands.dump(["shop.none"]), mounts=MOUNTS)
     drop_secret("dump-2")
     assert (folder / "shop.sql.gz").read_bytes() == before
 
 
 def test_the_manifest_is_bounded_pinned_and_without_secrets(apps, database) -> None:
-    secret("shape")
-    run("shape", ["sh", "-c", "test -f /run/aurora-ops/my.cnf"], secret_name="shape", environment={"A": "b"})
+    run_with_login("shape", ["sh", "-c", "test -f /run/aurora-ops/my.cnf"], environment={"A": "b"})
     found = apps.kube.batch.read_namespaced_job("shape", NAMESPACE)
     spec, pod = found.spec, found.spec.template.spec
     assert (spec.backoff_limit, spec.active_deadline_seconds, spec.ttl_seconds_after_finished) == (0, 60, 86400)
@@ -224,6 +232,8 @@ def test_the_manifest_is_bounded_pinned_and_without_secrets(apps, database) -> N
     assert pod.automount_service_account_token is False
     assert found.metadata.labels["app.kubernetes.io/managed-by"] == "aurora-ops"
     assert found.metadata.annotations["aurora-ops/run"] == RUN
+    expires = datetime.fromisoformat(found.metadata.annotations["aurora-ops/expires"])
+    assert abs(expires - found.metadata.creation_timestamp - timedelta(hours=24)) < timedelta(minutes=1)
     drop_secret("shape")
 
 
@@ -235,6 +245,7 @@ def test_a_second_task_of_the_run_adopts_the_job(apps) -> None:
 def test_a_running_job_of_the_run_is_waited_for(apps) -> None:
     operator = RunJobOperator(
         task_id="run", name="running", image=IMAGE, command=["sh", "-c", "sleep 2; echo done"], run_key=RUN, deadline_s=60,
+        expires_h=24,
         **{**INSIDE, **PLACING, "deferrable": True},
     )  # fmt: skip
     with pytest.raises(TaskDeferred) as deferred:
@@ -261,7 +272,7 @@ def test_jobs_of_other_runs(apps) -> None:
     run("shared", ["true"], run_key="other/run")
     assert run("shared", ["sh", "-c", "echo mine"])["log_lines"] == 1
     other = RunJobOperator(
-        task_id="run", name="busy", image=IMAGE, command=["sleep", "30"], run_key="other/run", deadline_s=60,
+        task_id="run", name="busy", image=IMAGE, command=["sleep", "30"], run_key="other/run", deadline_s=60, expires_h=24,
         **{**INSIDE, **PLACING, "deferrable": True},
     )  # fmt: skip
     with pytest.raises(TaskDeferred):
@@ -274,18 +285,10 @@ def test_jobs_of_other_runs(apps) -> None:
         apps.quiet(lambda: run("theirs", ["true"]))
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ({"image": "registry.invalid/tools:1"}, "ImagePullBackOff"),
-        ({"secret_name": "none"}, "CreateContainerConfigError"),
-    ],
-)
-def test_a_pod_that_cannot_start_fails_at_once(apps, more, words) -> None:
-    name = f"stuck-{len(words)}"
-    with pytest.raises(WaitFailedError, match=f"cannot start: .*{words}"):
-        run(name, ["true"], **more)
-    apps.kube.batch.delete_namespaced_job(name, NAMESPACE, propagation_policy="Background")
+def test_a_pod_that_cannot_start_fails_at_once(apps) -> None:
+    with pytest.raises(WaitFailedError, match=r"cannot start: .*ImagePullBackOff"):
+        run("stuck", ["true"], image="registry.invalid/tools:1")
+    apps.kube.batch.delete_namespaced_job("stuck", NAMESPACE, propagation_policy="Background")
 
 
 def test_a_deadline_ends_the_job_and_the_task(apps) -> None:
@@ -293,27 +296,106 @@ def test_a_deadline_ends_the_job_and_the_task(apps) -> None:
         run("late", ["sleep", "60"], deadline_s=1)
 
 
-def test_writing_needs_a_tagged_cluster(apps, database, cloud) -> None:
+def test_writing_needs_a_tagged_cluster_and_nothing_is_left_of_what_is_refused(apps, database, cloud) -> None:
     rds = cloud.admin(STAGING, "rds")
     arn = rds.describe_db_clusters(DBClusterIdentifier=DATABASE)["DBClusters"][0]["DBClusterArn"]
     rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["refresh"])
     with pytest.raises(SafetyError, match="refresh=true"):
-        apps.quiet(lambda: secret("untagged", writes=True))
+        apps.quiet(lambda: run_with_login("untagged", ["true"], writes=True))
     rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "refresh", "Value": "true"}])
+    with pytest.raises(MissingError):
+        apps.quiet(lambda: run("nowhere", ["true"], db_cluster_id="nowhere"))
 
 
-def test_a_secret_is_made_anew_and_never_taken_from_others(apps, database) -> None:
-    secret("anew")
-    first = apps.kube.core.read_namespaced_secret("anew", NAMESPACE).metadata.uid
-    secret("anew")
-    assert apps.kube.core.read_namespaced_secret("anew", NAMESPACE).metadata.uid != first
-    drop_secret("anew")
+def owner_of(apps, name: str) -> str:
+    [owner] = apps.kube.core.read_namespaced_secret(name, NAMESPACE).metadata.owner_references
+    assert (owner.kind, owner.block_owner_deletion) == ("Job", None)
+    return str(owner.uid)
+
+
+def test_a_secret_goes_with_its_job(apps, database) -> None:
+    run_with_login("owner", ["true"])
+    assert owner_of(apps, "owner") == apps.kube.batch.read_namespaced_job("owner", NAMESPACE).metadata.uid
+    apps.kube.batch.delete_namespaced_job("owner", NAMESPACE, propagation_policy="Background")
+    until(lambda: "owner" not in secrets(apps))
+    run_with_login("brief", ["true"], keep_s=5)
+    until(lambda: "brief" not in secrets(apps))
+
+
+def test_a_job_that_is_made_anew_has_a_login_of_its_own(apps, database, claim) -> None:
+    mounts = [{"claim": "dumps", "path": "/m", "sub_path": ""}]
+    command = ["sh", "-c", "test -f /m/login-flag && test -f /run/aurora-ops/my.cnf"]
+    with pytest.raises(StateError):
+        run_with_login("anew", command, mounts=mounts)
+    first = owner_of(apps, "anew")
+    (claim / "login-flag").touch()
+    run_with_login("anew", command, mounts=mounts, try_number=2)
+    assert owner_of(apps, "anew") != first
+    assert drop_secret("anew") == {"deleted": True}
     assert apps.quiet(lambda: drop_secret("anew")) == {"deleted": False}
-    apps.kube.core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": "theirs"}, "stringData": {"a": "b"}})
-    for attempt in (lambda: secret("theirs"), lambda: drop_secret("theirs")):
-        with pytest.raises(SafetyError, match="not labelled"):
-            apps.quiet(attempt)
-    apps.kube.core.delete_namespaced_secret("theirs", NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("action", "effect"),
+    [
+        ("CreateJob", "lost"), ("CreateSecret", "lost"), ("PatchJob", "lost"),
+        ("CreateSecret", "throttle"), ("PatchJob", "throttle"),
+    ],
+)  # fmt: skip
+def test_a_job_begins_with_its_login_whatever_was_lost_before(apps, database, cloud, action, effect) -> None:
+    name = f"cut-{action.lower()}-{effect}"
+    command = ["sh", "-c", "test -f /run/aurora-ops/my.cnf"]
+    admin_operation("faults-add", cloud.config, service="kubernetes", action=action, effect=effect)
+    with pytest.raises(TransientError):
+        run_with_login(name, command)
+    assert run_with_login(name, command, try_number=2)["job"] == name
+    assert len(apps.kube.core.list_namespaced_pod(NAMESPACE, label_selector=f"job-name={name}").items) == 1
+    assert owner_of(apps, name) == apps.kube.batch.read_namespaced_job(name, NAMESPACE).metadata.uid
+    admin_operation("faults-clear", cloud.config)
+    drop_secret(name)
+
+
+def test_a_secret_of_somebody_else_is_not_taken(apps, database) -> None:
+    apps.kube.core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": "login"}, "stringData": {"a": "b"}})
+    with pytest.raises(SafetyError, match="not labelled"):
+        apps.quiet(lambda: drop_secret("login"))
+    with pytest.raises(SafetyError, match="secrets login is not labelled"):
+        run_with_login("login", ["true"])
+    assert apps.kube.batch.read_namespaced_job("login", NAMESPACE).spec.suspend is True, "it never begins"
+    apps.kube.core.delete_namespaced_secret("login", NAMESPACE)
+    apps.kube.batch.delete_namespaced_job("login", NAMESPACE, propagation_policy="Background")
+
+
+# ---- what dead runs leave --------------------------------------------------------------------------------------------
+
+
+def reap(**more):
+    place = {"cluster": EKS_CLUSTER, "namespace": NAMESPACE}
+    given = {"policy": "remove", "environments": ["staging"], "locks": [], "namespaces": [place], "protected": False}
+    at = {key: INSIDE[key] for key in ("aws_conn_id", "region_name", "deferrable")}
+    return ReapJobsOperator(task_id="reap", **{**at, **given, **more}).execute(context())
+
+
+def test_an_expired_job_of_a_dead_run_goes_with_its_login(apps, database, cloud) -> None:
+    admin_operation("faults-add", cloud.config, service="kubernetes", action="PatchJob", effect="throttle")
+    with pytest.raises(TransientError):
+        run_with_login("dead", ["true"], run_key="dag/dead", expires_h=-1)
+    admin_operation("faults-add", cloud.config, service="kubernetes", action="PatchJob", effect="throttle")
+    with pytest.raises(TransientError):
+        run_with_login("young", ["true"], run_key="dag/dead")
+    apps.kube.batch.create_namespaced_job(NAMESPACE, job("of-others", "true"))
+    name = f"job {EKS_CLUSTER}/{NAMESPACE}/dead"
+    told = apps.quiet(lambda: reap(policy="report"))
+    assert [line.split(":")[0] for line in told["expired"]] == [name]
+    assert apps.quiet(lambda: reap(protected=True))["removed"] == []
+    found = reap()
+    assert (found["removed"], found["counts"]["failed"]) == ([name], 0)
+    until(lambda: "dead" not in secrets(apps))
+    names = {found.metadata.name for found in apps.kube.batch.list_namespaced_job(NAMESPACE).items}
+    assert "dead" not in names
+    assert {"young", "of-others"} <= names
+    assert "young" in secrets(apps)
+    apps.kube.batch.delete_namespaced_job("young", NAMESPACE, propagation_policy="Background")
 
 
 def test_an_answer_that_was_lost_is_looked_for(apps, cloud) -> None:

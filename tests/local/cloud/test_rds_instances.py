@@ -56,16 +56,20 @@ def test_the_first_is_the_writer_and_all_serve_the_same_data(staging: Any, trio:
         ) == ((1,),)
 
 
-def test_failover_and_promotion(staging: Any, trio: dict[str, Any]) -> None:
-    staging.failover_db_cluster(DBClusterIdentifier="rds-trio", TargetDBInstanceIdentifier="rds-trio-2")
-    assert h.wait_cluster(staging, "rds-trio") == ["failing-over", "available"]
+def test_failover_and_promotion(cloud: LocalCloud, staging: Any, trio: dict[str, Any]) -> None:
+    with h.held(cloud):
+        staging.failover_db_cluster(DBClusterIdentifier="rds-trio", TargetDBInstanceIdentifier="rds-trio-2")
+        assert h.cluster(staging, "rds-trio")["Status"] == "failing-over"
+    h.wait_cluster(staging, "rds-trio")
     assert writer(staging) == "rds-trio-2"
     with h.refused("InvalidDBClusterStateFault", "no available reader"):
         staging.failover_db_cluster(DBClusterIdentifier="rds-trio", TargetDBInstanceIdentifier="rds-trio-2")
     # the reader with the lowest tier takes over from a deleted writer
     gone = h.instance(staging, "rds-trio-2")
-    staging.delete_db_instance(DBInstanceIdentifier="rds-trio-2", SkipFinalSnapshot=True)
-    assert h.wait_instance(staging, "rds-trio-2", "gone") == ["deleting", "gone"]
+    with h.held(cloud):
+        staging.delete_db_instance(DBInstanceIdentifier="rds-trio-2", SkipFinalSnapshot=True)
+        assert h.instance(staging, "rds-trio-2")["DBInstanceStatus"] == "deleting"
+    h.wait_instance(staging, "rds-trio-2", "gone")
     assert writer(staging) == "rds-trio-3"
     assert not h.listens(gone["Endpoint"]["Address"], trio["Port"])
     assert h.query(trio["Endpoint"], trio["Port"], "SELECT 1") == ((1,),)
@@ -74,13 +78,14 @@ def test_failover_and_promotion(staging: Any, trio: dict[str, Any]) -> None:
     assert writer(staging) == "rds-trio-3"
 
 
-def test_a_reader_in_the_making_takes_over_from_a_deleted_writer(staging: Any) -> None:
+def test_a_reader_in_the_making_takes_over_from_a_deleted_writer(cloud: LocalCloud, staging: Any) -> None:
     h.create_cluster(staging, "rds-heir")
     h.create_instance(staging, "rds-heir-1", "rds-heir")
-    h.create_instance(staging, "rds-heir-2", "rds-heir", wait=False)
-    staging.delete_db_instance(DBInstanceIdentifier="rds-heir-1")
-    with h.refused("InvalidDBInstanceState", "creating"):
-        staging.delete_db_instance(DBInstanceIdentifier="rds-heir-2")
+    with h.held(cloud):
+        h.create_instance(staging, "rds-heir-2", "rds-heir", wait=False)
+        staging.delete_db_instance(DBInstanceIdentifier="rds-heir-1")
+        with h.refused("InvalidDBInstanceState", "creating"):
+            staging.delete_db_instance(DBInstanceIdentifier="rds-heir-2")
     h.wait_instance(staging, "rds-heir-1", "gone")
     h.wait_instance(staging, "rds-heir-2")
     member = h.cluster(staging, "rds-heir")["DBClusterMembers"][0]
@@ -125,7 +130,7 @@ def test_refused_members(staging: Any, trio: dict[str, Any], code: str, paramete
     assert len(h.cluster(staging, "rds-trio")["DBClusterMembers"]) == 3
 
 
-def test_rename_and_class_of_a_member(staging: Any, trio: dict[str, Any]) -> None:
+def test_rename_and_class_of_a_member(cloud: LocalCloud, staging: Any, trio: dict[str, Any]) -> None:
     before = h.instance(staging, "rds-trio-1")
     change = {"DBInstanceIdentifier": "rds-trio-1"}
     for code, wrong in (
@@ -139,29 +144,30 @@ def test_rename_and_class_of_a_member(staging: Any, trio: dict[str, Any]) -> Non
     ):
         with h.refused(code):
             staging.modify_db_instance(**change, **wrong)
-    staging.modify_db_instance(**change, NewDBInstanceIdentifier="rds-uno", ApplyImmediately=True)
-    with h.refused("DBInstanceNotFound"):
-        h.instance(staging, "rds-uno")
-    with h.refused("DBInstanceAlreadyExists"):
-        staging.modify_db_instance(
-            DBInstanceIdentifier="rds-trio-2", NewDBInstanceIdentifier="rds-uno", ApplyImmediately=True
-        )
-    h.wait_instance(staging, "rds-trio-1", "renaming")
+    with h.held(cloud):
+        staging.modify_db_instance(**change, NewDBInstanceIdentifier="rds-uno", ApplyImmediately=True)
+        with h.refused("DBInstanceNotFound"):
+            h.instance(staging, "rds-uno")
+        with h.refused("DBInstanceAlreadyExists"):
+            staging.modify_db_instance(
+                DBInstanceIdentifier="rds-trio-2", NewDBInstanceIdentifier="rds-uno", ApplyImmediately=True
+            )
+        h.wait_instance(staging, "rds-trio-1", "renaming")
     h.wait_instance(staging, "rds-uno")
     with h.refused("DBInstanceNotFound"):
         h.instance(staging, "rds-trio-1")
     after = h.instance(staging, "rds-uno")
     assert after["DbiResourceId"] == before["DbiResourceId"]
-    staging.modify_db_instance(DBInstanceIdentifier="rds-uno", DBInstanceClass="db.r6g.large", ApplyImmediately=True)
-    h.wait_instance(staging, "rds-uno", "modifying")
+    bigger = {"DBInstanceIdentifier": "rds-uno", "DBInstanceClass": "db.r6g.large"}
+    with h.held(cloud):
+        staging.modify_db_instance(**bigger, ApplyImmediately=True)
+        h.wait_instance(staging, "rds-uno", "modifying")
     h.wait_instance(staging, "rds-uno")
     assert h.instance(staging, "rds-uno")["DBInstanceClass"] == "db.r6g.large"
     assert h.query(after["Endpoint"]["Address"], trio["Port"], "SELECT 1") == ((1,),)
     assert not h.listens(before["Endpoint"]["Address"], trio["Port"])
-    staging.modify_db_instance(
-        DBInstanceIdentifier="rds-uno", NewDBInstanceIdentifier="rds-trio-1", ApplyImmediately=True
-    )
-    h.wait_instance(staging, "rds-uno", "renaming")
+    back = {"DBInstanceIdentifier": "rds-uno", "NewDBInstanceIdentifier": "rds-trio-1"}
+    staging.modify_db_instance(**back, ApplyImmediately=True)
     h.wait_instance(staging, "rds-trio-1")
 
 

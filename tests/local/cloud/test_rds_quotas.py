@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.local
-CLUSTERS, SNAPSHOTS, COPIES = 3, 25, 2
+CLUSTERS, INSTANCES, SNAPSHOTS, COPIES = 3, 2, 25, 2
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     environment = {
         **localcloud_environment(tmp_path_factory.mktemp("small"), free_port(), free_port()),
         "LOCALCLOUD_RDS_QUOTA_CLUSTERS": str(CLUSTERS),
+        "LOCALCLOUD_RDS_QUOTA_INSTANCES": str(INSTANCES),
         "LOCALCLOUD_RDS_QUOTA_MANUAL_SNAPSHOTS": str(SNAPSHOTS),
         "LOCALCLOUD_RDS_QUOTA_COPIES": str(COPIES),
     }
@@ -57,6 +58,12 @@ def test_quotas_and_pages(small: LocalCloud) -> None:
     for number in range(2, CLUSTERS + 1):
         h.wait_cluster(rds, f"rds-{number}")
         h.delete_cluster(rds, f"rds-{number}")
+
+    h.create_instance(rds, "rds-base-2", "rds-base")
+    with h.refused("InstanceQuotaExceeded", str(INSTANCES)):
+        h.create_instance(rds, "rds-base-3", "rds-base", wait=False)
+    told = {quota["AccountQuotaName"]: quota for quota in rds.describe_account_attributes()["AccountQuotas"]}
+    assert (told["DBInstances"]["Used"], told["DBInstances"]["Max"]) == (INSTANCES, INSTANCES)
 
     names = [f"rds-copy-{number:02}" for number in range(1, SNAPSHOTS)]
     copies(rds, *names[:COPIES])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
+import math
 import threading
 import time
+from types import SimpleNamespace
 
 import botocore.session
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.rds import rules, views
+from localcloud.rds.backups import DAY_S, Backups, restorable
 from localcloud.rds.endpoints import address
 from localcloud.rds.errors import InvalidParameterValueError, RdsError
 from localcloud.rds.lifecycle import Lifecycle
@@ -198,9 +201,62 @@ class TestLifecycle:
         assert "disk full" in caplog.text
         lifecycle.close()
 
+    def test_what_is_held_is_over_when_it_is_let_go(self) -> None:
+        lifecycle, done, worked = Lifecycle(wait_s=0.0), threading.Event(), threading.Event()
+        lifecycle.hold()
+        lifecycle.run("x", 1.0, worked.set, done.set, done.set, a_cluster())
+        assert worked.wait(WAIT_S), "what takes real time goes on"
+        assert not done.wait(0.1)
+        lifecycle.release()
+        assert done.wait(WAIT_S)
+        lifecycle.close()
+
     def test_nothing_turns_after_close(self) -> None:
         lifecycle, done = Lifecycle(wait_s=0.05), threading.Event()
         lifecycle.run("x", 1.0, None, done.set, done.set)
         lifecycle.close()
         lifecycle.later(0, done.set)
         assert not done.wait(0.1)
+
+
+@given(
+    begun=st.floats(0, 40 * DAY_S), until=st.integers(0, 40 * DAY_S), days=st.integers(1, 35), now=st.floats(0, DAY_S)
+)
+def test_a_cluster_is_restorable_in_full_seconds_within_its_retention(
+    begun: float, until: int, days: int, now: float
+) -> None:
+    today = time.time()
+    base = today - now - until
+    item = a_cluster(restorable_from=base + begun, restorable_until=float(int(base + until)), backup_retention=days)
+    window = restorable(item)
+    oldest = time.time() - days * DAY_S
+    if window is None:
+        assert base + begun > item.restorable_until - 1 or oldest >= item.restorable_until
+        return
+    first, last = window
+    assert last == item.restorable_until
+    assert max(base + begun, oldest - 60) <= first <= last
+    assert first == math.ceil(base + begun) or oldest - 60 <= first <= oldest
+
+
+def test_a_cluster_without_backups_tells_no_restorable_times() -> None:
+    told = views.cluster(Region("111111111111", "eu-west-1"), a_cluster())
+    assert (told["EarliestRestorableTime"], told["LatestRestorableTime"]) == (None, None)
+
+
+def test_retained_backups_go_when_they_are_too_old() -> None:
+    ages = {"cluster-OLD": 2.1, "cluster-YOUNG": 1.9}
+    retained = {
+        key: a_cluster(
+            resource_id=key,
+            restorable_from=time.time() - 3 * DAY_S,
+            restorable_until=time.time() - days * DAY_S,
+            backup_retention=2,
+        )
+        for key, days in ages.items()
+    }
+    dropped: list[Cluster] = []
+    config = SimpleNamespace(config=SimpleNamespace(binlog_mib=1))
+    core = SimpleNamespace(cloud=config, regions={}, retained=retained, drop_retained=dropped.append)
+    Backups(core)._follow_all()  # type: ignore[arg-type]
+    assert dropped == [retained["cluster-OLD"]]

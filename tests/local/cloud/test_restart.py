@@ -6,6 +6,9 @@ import json
 import os
 import signal
 import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymysql
@@ -51,6 +54,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A localcloud of this module's own, which it may kill; filled by :func:`fill` once."""
     environment = localcloud_environment(tmp_path_factory.mktemp("restart"), free_port(), free_port())
     environment["LOCALCLOUD_WAIT_S"] = "0.1"
+    environment["LOCALCLOUD_BINLOG_MIB"] = "1"
     config = CloudConfig.from_env(environment)
     up = run_localcloud(environment, "up")
     assert up.returncode == 0, up.stderr
@@ -331,6 +335,81 @@ def test_a_killed_database_server_comes_back_and_no_committed_row_is_lost(own: L
     status = run_localcloud(own.environment, "status").stdout
     assert "started again 1 times" in status
     delete_cluster(rds, "mortal")
+
+
+def test_a_cluster_is_restored_to_a_moment_before_the_restart(own: LocalCloud) -> None:
+    rds = own.client(STAGING, "rds")
+    create_cluster(rds, "timely", DatabaseName="shop")
+    create_instance(rds, "timely-1", "timely")
+    at = cluster(rds, "timely")
+    query(at["Endpoint"], at["Port"], "CREATE TABLE shop.t (id INT PRIMARY KEY)")
+    query(at["Endpoint"], at["Port"], "INSERT INTO shop.t VALUES (1)")
+    begun = int(time.time()) + 1
+    assert until(lambda: time.time() >= begun, 5)
+    query(at["Endpoint"], at["Port"], "INSERT INTO shop.t VALUES (2)")
+    never = datetime.fromtimestamp(0, UTC)
+    asked = datetime.fromtimestamp(begun, UTC)
+    assert until(lambda: cluster(rds, "timely").get("LatestRestorableTime", never) >= asked, 30)
+    earliest = cluster(rds, "timely")["EarliestRestorableTime"]
+    restart(own)
+    assert until(lambda: cluster(rds, "timely")["LatestRestorableTime"] > asked, 30)
+    assert cluster(rds, "timely")["EarliestRestorableTime"] == earliest
+    query(at["Endpoint"], at["Port"], "INSERT INTO shop.t VALUES (3)")
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="timely-then", SourceDBClusterIdentifier="timely", RestoreToTime=asked
+    )
+    restart(own)
+    wait_cluster(rds, "timely-then")
+    create_instance(rds, "timely-then-1", "timely-then")
+    then = cluster(rds, "timely-then")
+    assert query(then["Endpoint"], then["Port"], "SELECT id FROM shop.t") == ((1,),)
+
+    # backups that outlive their cluster outlive localcloud too
+    rds.delete_db_instance(DBInstanceIdentifier="timely-1")
+    rds.delete_db_cluster(DBClusterIdentifier="timely", SkipFinalSnapshot=True, DeleteAutomatedBackups=False)
+    wait_cluster(rds, "timely", "gone")
+    delete_cluster(rds, "timely-then")  # with the answer to this, what came before is saved
+    restart(own)
+    wait_cluster(rds, "timely-then", "gone")
+    rds.restore_db_cluster_to_point_in_time(
+        DBClusterIdentifier="timely-then",
+        SourceDbClusterResourceId=at["DbClusterResourceId"],
+        UseLatestRestorableTime=True,
+    )
+    wait_cluster(rds, "timely-then")
+    create_instance(rds, "timely-then-1", "timely-then")
+    assert query(then["Endpoint"], then["Port"], "SELECT id FROM shop.t") == ((1,), (2,), (3,))
+    delete_cluster(rds, "timely-then")
+    rds.delete_db_cluster_automated_backup(DbClusterResourceId=at["DbClusterResourceId"])
+
+
+def test_the_log_that_is_kept_is_bounded(own: LocalCloud) -> None:
+    def kept() -> set[Path]:
+        return set((own.config.home / "mariadb" / "clusters").glob("*/backups/log/binlog.0*"))
+
+    others = kept()
+    rds = own.client(STAGING, "rds")
+    create_cluster(rds, "wordy", DatabaseName="shop")
+    create_instance(rds, "wordy-1", "wordy")
+    at = cluster(rds, "wordy")
+    query(at["Endpoint"], at["Port"], "CREATE TABLE shop.t (id INT PRIMARY KEY AUTO_INCREMENT, s CHAR(255))")
+    assert until(lambda: "EarliestRestorableTime" in cluster(rds, "wordy"), 10)
+    earliest = cluster(rds, "wordy")["EarliestRestorableTime"]
+
+    def renewed() -> bool:
+        fill = "INSERT INTO shop.t (s) SELECT REPEAT('x', 255) FROM shop.seq_1_to_1500"
+        query(at["Endpoint"], at["Port"], fill)
+        return bool(cluster(rds, "wordy")["EarliestRestorableTime"] > earliest)
+
+    assert until(renewed, 60)
+    logs = {log for log in kept() if log.parent not in {other.parent for other in others}}
+    with refused("InvalidParameterValue", "earlier than"):
+        rds.restore_db_cluster_to_point_in_time(
+            DBClusterIdentifier="never", SourceDBClusterIdentifier="wordy", RestoreToTime=earliest
+        )
+    delete_cluster(rds, "wordy")
+    assert logs
+    assert until(lambda: not logs & kept(), 30)
 
 
 def test_a_start_without_keep_is_empty(own: LocalCloud) -> None:

@@ -5,30 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from devstack.settings import REPO, StackConfig, free_port
-from localcloud import process
-from localcloud.client import admin_client, admin_operation
-from localcloud.config import CloudConfig
-from localcloud.seed.accounts import seed
+from devstack.settings import REPO
+from localcloud.client import admin_operation
 from tests.local.faults.poller import Poller, Seen
-from tests.local.include import place_include
-from tests.local.refresh.conftest import PRODUCTION, SHARED, STAGING, Estate
+from tests.local.lane import Lane
+from tests.local.refresh.conftest import PRODUCTION, SHARED, STAGING
 
-ROWS = 400
-WAIT_S, POLL_S, RETRY_S = 0.05, 0.05, 0.1
-DRIVER, MARK = REPO / "tests/local/driver.py", "@@answer "
 REFRESH, REAPER = "refresh_staging", "reap_expired"
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 AGE_H = 24 * 30
@@ -115,71 +106,8 @@ class Outcome:
         return {name: task["error"] for name, task in self.run["tasks"].items() if task["error"]}
 
 
-class Lane:
-    """A localcloud of its own, and a process that runs DAGs against it.
-
-    :param home: folder of its data.
-    """
-
-    def __init__(self, home: Path) -> None:
-        base = StackConfig.from_env()
-        self.config = StackConfig(
-            home=home,
-            dags=REPO / "dags",
-            plugins=REPO / "plugins",
-            airflow_port=free_port(),
-            cloud_port=free_port(),
-            db_port=free_port(everywhere=True),
-            wait_s=WAIT_S,
-            poll_s=POLL_S,
-            seed_rows=ROWS,
-            mariadb_prefix=base.mariadb_prefix,
-            include=place_include(home / "include", along=False),
-        )
-        self.cloud = CloudConfig.from_env(self.config.cloud_env())
-        self.estate = Estate(SimpleNamespace(aws=self.aws, cloud=self.cloud))
-        self._clients: dict[tuple[str, str], Any] = {}
-        self._runner: subprocess.Popen[str] | None = None
-        self._log = home / "runner.log"
-
-    def aws(self, account: str, service: str) -> Any:
-        """Return a boto3 client with all rights in an account; made once, since making one costs more than what it is for."""
-        if (account, service) not in self._clients:
-            self._clients[account, service] = admin_client(account, service, self.cloud)
-        return self._clients[account, service]
-
-    def start(self) -> None:
-        """Start everything and seed it."""
-        self.config.home.mkdir(parents=True, exist_ok=True)
-        process.wipe(self.cloud)
-        started = self._command("localcloud", "up")
-        assert started.returncode == 0, started.stderr
-        self._clients.clear()  # a new server has new credentials
-        seed(self.cloud, say=lambda _: None)
-        database = self.config.home / "airflow.db"
-        database.unlink(missing_ok=True)
-        env = self._env(f"sqlite:///{database}")
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=env, check=True, capture_output=True)
-        self._runner = subprocess.Popen(
-            [sys.executable, str(DRIVER)],
-            env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log.open("w"), cwd=REPO,
-        )  # fmt: skip
-        assert not self._answer()["errors"]
-
-    def stop(self) -> None:
-        """End everything."""
-        if self._runner is not None:
-            self._runner.kill()
-            self._runner.wait()
-        process.stop(self.cloud)
-
-    def run(self, dag_id: str, conf: dict[str, Any]) -> dict[str, Any]:
-        """Run a DAG to its end."""
-        assert self._runner is not None
-        assert self._runner.stdin is not None
-        self._runner.stdin.write(json.dumps({"dag_id": dag_id, "conf": conf}) + "\n")
-        self._runner.stdin.flush()
-        return self._answer()
+class FaultLane(Lane):
+    """A lane on which cases are played."""
 
     def play(self, case: Case) -> Outcome:
         """Run a case, look at what it left, and let the reaper clear that away."""
@@ -318,31 +246,6 @@ class Lane:
                     ExpressionAttributeValues={":past": {"N": "1"}},
                 )
 
-    def _env(self, database: str) -> dict[str, str]:
-        env = self.config.airflow_env(database)
-        # the client's own retries pause for seconds: two tries of a call say as much as five
-        few = {name: text.replace('"max_attempts": 5', '"max_attempts": 2') for name, text in env.items()}
-        return few | {
-            "AURORA_OPS_RETRY_S": str(RETRY_S),
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-            "PYTHONPATH": str(REPO / "plugins"),
-        }
-
-    def _command(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        env = self.config.cloud_env()
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments], env=env, cwd=REPO, check=False, text=True, capture_output=True
-        )
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._runner is not None
-        assert self._runner.stdout is not None
-        for line in self._runner.stdout:
-            if line.startswith(MARK):
-                found: dict[str, Any] = json.loads(line.removeprefix(MARK))
-                return found
-        raise AssertionError(f"the driver ended: {self._log.read_text()[-3000:]}")
-
 
 class Walk:
     """Plays cases on all lanes at once and keeps their outcomes.
@@ -350,7 +253,7 @@ class Walk:
     :param lanes: where they are played.
     """
 
-    def __init__(self, lanes: list[Lane]) -> None:
+    def __init__(self, lanes: list[FaultLane]) -> None:
         self.lanes = lanes
         self.outcomes: dict[str, Outcome | BaseException] = {}
 
@@ -358,7 +261,7 @@ class Walk:
         """Play them; a lane that breaks is started anew."""
         waiting, lock = list(reversed(cases)), threading.Lock()
 
-        def work(lane: Lane) -> None:
+        def work(lane: FaultLane) -> None:
             while True:
                 with lock:
                     if not waiting:
@@ -399,13 +302,13 @@ class Walk:
 
 
 @pytest.fixture(scope="session")
-def lanes() -> Iterator[list[Lane]]:
+def lanes() -> Iterator[list[FaultLane]]:
     """Lanes, started; one is enough for few cases."""
     folder = REPO / ".local" / "test" / f"faults-{os.getpid()}"
-    started = [Lane(folder / f"lane{number}") for number in range(LANES)]
+    started = [FaultLane(folder / f"lane{number}") for number in range(LANES)]
     try:
         with ThreadPoolExecutor(LANES) as pool:
-            list(pool.map(Lane.start, started))
+            list(pool.map(FaultLane.start, started))
         yield started
     finally:
         for lane in started:
@@ -413,7 +316,7 @@ def lanes() -> Iterator[list[Lane]]:
 
 
 @pytest.fixture(scope="session")
-def walk(lanes: list[Lane], request: pytest.FixtureRequest) -> Walk:
+def walk(lanes: list[FaultLane], request: pytest.FixtureRequest) -> Walk:
     """Every case that this session asks for, played; the table of outcomes is written at the end."""
     asked = {
         item.callspec.params["case"].name: item.callspec.params["case"]

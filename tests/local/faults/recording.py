@@ -55,7 +55,8 @@ def calls_of(record: Iterable[dict[str, Any]]) -> list[Call]:
 def main() -> None:
     """Record: the second refresh of a new estate, which finds what a nightly one finds."""
     from localcloud.recorder import read_calls
-    from tests.local.faults.conftest import REFRESH, Lane
+    from tests.local.faults.conftest import REFRESH
+    from tests.local.lane import Lane
 
     with tempfile.TemporaryDirectory() as folder:
         lane = Lane(Path(folder))

@@ -1,212 +1,198 @@
-"""The policies are enough for a refresh, and nothing in them can be left out."""
+"""The policies are enough for every workflow and for the refresh, and nothing in them can be left out."""
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import Any
 
 import pytest
+from aurora_ops.operators.following import PERMISSIONS as FOLLOWED
+from aurora_ops.operators.operations import PERMISSIONS as ENDED
+from policygen import scopes_upkeep
+from policygen.minimal import without_repetition
+from policygen.needs import FREE, needs_of
+from policygen.policies import FILES
+from policygen.scopes import SCOPES
 
-from localcloud.cloud import Caller
-from localcloud.iam.access import judge
-from localcloud.iam.model import Need
-from localcloud.names import AIRFLOW_USER_ARN, role_arn
-from localcloud.policy import Decision
 from tests.contracts.conftest import CONCRETE
-from tests.local.iam.conftest import PLACES, POLICIES, Lab, Run
+from tests.graph.conftest import read_dags
+from tests.local.iam.conftest import RECORDINGS
+from tests.local.iam.denials import DENIALS
+from tests.local.iam.lab import PLACES, Lab, Run
+from tests.local.iam.policies import PRINCIPALS, denied, documents, environment, every_action, without
 
 pytestmark = [pytest.mark.local, pytest.mark.long]
 
-PRINCIPALS = {name: role_arn(account) for name, account in PLACES.items()} | {"worker": AIRFLOW_USER_ARN}
-EXPECTED = {
-    "nightly": "success",
-    "fresh": "success",
-    "manual": "success",
-    "undone": "failed",
-    "locked": "failed",
-    "first": "success",
-    "reaper": "success",
+CLASSES = {operator.__name__: operator for operator in CONCRETE}
+# The example keeps snapshots of the target only, under keys with an alias; tests/contracts and tests/local/upkeep have the others.
+UNSET = {
+    # ... and audit logs as their bucket encrypts them
+    "orchestrator": {"EncryptLogs"},
+    # ... who reads databases sees instances
+    "source": {*(scope.sid for scope in scopes_upkeep.RETENTION), "SeeLogInstances"},
+    # ... and files under the key of databases; whoever sees all shares sees those of copies
+    "target": {
+        "DeletePrefixedSnapshots",
+        "ReadNamedKeysOfCopies",
+        "UseNamedKeysOfCopies",
+        "ReadKeysOfFiles",
+        "ReadOwnShares",
+        "SeeLogInstances",
+    },
 }
-EVERY_ACTION = [
-    pytest.param(name, statement["Sid"], action, id=f"{name}-{statement['Sid']}-{action}")
-    for name in PRINCIPALS
-    for statement in json.loads((POLICIES / f"{name}.json").read_text())["Statement"]
-    for action in statement["Action"]
-]
+# It waits for a person's answer, which nobody gives here; it announces as the record of a run does.
+ASKS_A_PERSON = "ApproveSwitchOperator"
 
 
-def policy(name: str) -> dict[str, Any]:
-    """Read a generated policy."""
-    found: dict[str, Any] = json.loads((POLICIES / f"{name}.json").read_text())
-    return found
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_every_path_is_allowed(recorded, name) -> None:
+    run, recording = recorded[name], RECORDINGS[name]
+    failed = {task_id for task_id, task in run.tasks.items() if task["state"] == "failed"}
+    assert run.state == ("failed" if recording.fails else "success"), run.errors
+    assert not recording.fails or recording.fails in failed, run.errors
+    assert run.refused == []
+    assert set(recording.calls) <= run.calls, "it has not taken the path that it is here for"
 
 
-def without(document: dict[str, Any], sid: str, action: str) -> dict[str, Any]:
-    """Take an action out of a statement."""
-    reduced = copy.deepcopy(document)
-    for statement in reduced["Statement"]:
-        if statement["Sid"] == sid:
-            statement["Action"].remove(action)
-    reduced["Statement"] = [statement for statement in reduced["Statement"] if statement["Action"]]
-    return reduced
+def test_every_dag_is_recorded(lab: Lab, recorded: dict[str, Run]) -> None:
+    assert {RECORDINGS[name].dag_id for name in recorded} == set(lab.dag_ids)
 
 
-def asked_of(name: str, recorded: dict[str, Run]) -> list[tuple[str, str, Need]]:
-    """Everything that recorded runs asked of one principal's policies: region, call, need."""
-    found = []
-    for run in recorded.values():
-        for made in run.decisions:
-            if made["principal"] == PRINCIPALS[name]:
-                context = {k: tuple(v) if isinstance(v, list) else v for k, v in made["context"].items()}
-                need = Need(made["action"], made["resource"], context, made["by_resource"], made["via"])
-                found.append((made["region"], made["call"], need))
-    return found
+def test_a_switch_that_fails_was_undone(recorded) -> None:
+    tasks = recorded["refresh_staging, undone"].tasks
+    assert tasks["switch.undo_secrets"]["state"] == tasks["switch.undo_rename"]["state"] == "success"
 
 
-def denied(name: str, document: dict[str, Any], recorded: dict[str, Run]) -> list[str]:
-    """Calls of the recorded runs that a policy would have refused."""
-    account = PRINCIPALS[name].split(":")[4]
-    caller = Caller(account, PRINCIPALS[name], PRINCIPALS[name])
-    texts = [json.dumps(document)] if document["Statement"] else []
-    return [
-        f"{call}: {need.action} on {need.resource}"
-        for region, call, need in asked_of(name, recorded)
-        if judge([texts], caller, region, need) is not Decision.ALLOWED
-    ]
-
-
-@pytest.mark.parametrize("path", EXPECTED)
-def test_every_path_of_a_refresh_is_allowed(recorded, path) -> None:
-    run = recorded[path]
-    assert run.state == EXPECTED[path], run.errors
-    refused = [
-        f"{made['call']}: {made['action']} on {made['resource']}"
-        for made in run.decisions
-        if made["decision"] != "allowed"
-    ]
-    assert refused == []
-    assert {made["principal"] for made in run.decisions} == set(PRINCIPALS.values())
-
-
-def test_the_paths_were_taken(recorded) -> None:
-    """A recording proves nothing of a path that it did not take."""
-    states = {path: {name: task["state"] for name, task in run.tasks.items()} for path, run in recorded.items()}
-    assert states["undone"]["switch.undo_secrets"] == states["undone"]["switch.undo_rename"] == "success"
-    assert states["undone"]["switch.move_secrets"] == "failed"
-    assert states["locked"]["prepare.take_lock"] == "failed"
-    calls = {path: {made["call"] for made in run.decisions} for path, run in recorded.items()}
-    assert "rds:CreateDBClusterSnapshot" in calls["fresh"]
-    assert "rds:StartDBCluster" in calls["fresh"], "the old cluster was stopped"
-    assert "rds:DeleteDBCluster" in calls["fresh"]
-    assert "rds:DescribeDBClusterSnapshotAttributes" in calls["manual"]
-    assert "rds:CreateDBClusterSnapshot" not in calls["nightly"]
-    assert "rds:DeleteDBClusterSnapshot" in calls["reaper"]
-
-
-def by_sid(statement: dict) -> str:
-    return statement["Sid"]
+def test_statements_have_names_of_their_own_and_none_is_missing() -> None:
+    """An action is known by the name of its statement; what the example leaves out is looked at too."""
+    for name, place in {file: place for place, file in FILES.items()}.items():
+        sids = [statement["Sid"] for document in documents(name) for statement in document["Statement"]]
+        assert len(set(sids)) == len(sids)
+        assert {scope.sid for scope in SCOPES[place]} - UNSET.get(place, set()) <= set(sids)
 
 
 def test_the_roles_of_the_templates_have_the_policies_of_the_files(lab: Lab) -> None:
     """What is deployed from a template with its defaults is what stands in ``include/iam``."""
     for name, account in PLACES.items():
-        iam = lab.admin(account, "iam")
-        role = f"aurora-ops-{name}"
-        deployed = [
-            statement
+        iam, role = lab.admin(account, "iam"), f"aurora-ops-{name}"
+        texts = [
+            iam.get_role_policy(RoleName=role, PolicyName=inline)["PolicyDocument"]
             for inline in iam.list_role_policies(RoleName=role)["PolicyNames"]
-            for statement in iam.get_role_policy(RoleName=role, PolicyName=inline)["PolicyDocument"]["Statement"]
         ]
-        wanted = policy(name)
-        for statement in wanted["Statement"]:
-            if statement["Sid"] == "ChangeUserSecrets":
-                statement["Resource"] = ["arn:aws:secretsmanager:eu-west-1:222222222222:secret:staging/shop/*"]
+        for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+            version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
+            found = iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)
+            texts.append(found["PolicyVersion"]["Document"])
+        deployed = [statement for text in texts for statement in text["Statement"]]
         for statement in deployed:  # two parameters may name one key
             aliases = statement.get("Condition", {}).get("ForAnyValue:StringEquals", {})
             aliases.update({key: list(dict.fromkeys(names)) for key, names in aliases.items()})
-        assert sorted(deployed, key=by_sid) == sorted(wanted["Statement"], key=by_sid)
+        wanted = [statement for document in documents(name) for statement in document["Statement"]]
+        for statement in wanted:
+            statement["Resource"] = IN_TEMPLATES.get(statement["Sid"], statement["Resource"])
+        reduced = [statement for statement in without_repetition(by_sid(deployed)) if statement["Action"]]
+        assert by_sid(reduced) == by_sid(wanted)
+
+
+# Of these a template has one pattern.
+IN_TEMPLATES = {
+    "ReadRestoreSecrets": ["arn:aws:secretsmanager:eu-west-1:222222222222:secret:aurora-restore/*"],
+    "ChangeUserSecrets": ["arn:aws:secretsmanager:eu-west-1:222222222222:secret:staging/shop/*"],
+    "PublishFiles": ["arn:aws:ssm:eu-west-1:222222222222:parameter/staging/shop/files/*"],
+}
+
+
+def by_sid(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(statements, key=lambda statement: statement["Sid"])
 
 
 @pytest.mark.parametrize("name", PRINCIPALS)
-def test_the_files_allow_all_that_was_asked(recorded, name) -> None:
-    assert denied(name, policy(name), recorded) == []
+def test_the_files_allow_all_that_was_asked(asked, name) -> None:
+    assert denied(name, documents(name), asked[name]) == []
 
 
-@pytest.mark.parametrize(("name", "sid", "action"), EVERY_ACTION)
-def test_without_any_one_action_a_call_is_denied(recorded, name, sid, action) -> None:
-    assert denied(name, without(policy(name), sid, action), recorded), f"nothing needs {action} of {sid}"
+@pytest.mark.parametrize(
+    ("name", "sid", "action"), [pytest.param(*found, id="-".join(found)) for found in every_action()]
+)
+def test_without_any_one_action_a_call_is_denied(asked, name, sid, action) -> None:
+    reduced = without(documents(name), sid, action)
+    assert denied(name, reduced, asked[name], action), f"nothing needs {action} of {sid}"
+
+
+def unset(place: str) -> set[str]:
+    """Actions that only statements allow which the example leaves out."""
+    allowed = {scope.sid: set(scope.actions) for scope in SCOPES[place]}
+    left_out = UNSET.get(place, set())
+    here = [actions for sid, actions in allowed.items() if sid not in left_out]
+    return set().union(*(allowed[sid] for sid in left_out)) - set().union(*here)
 
 
 def test_operators_declare_what_they_use_and_nothing_else(recorded) -> None:
-    """An operator that takes its passes from another one may use what that one uses.
+    """In each account. An operator that takes its passes, or its declaration, from another one may use what that one uses.
 
-    The reaper's are left out: they declare what the refresh's own operators use, whose removals they make.
+    What writing down a followed step needs is declared once for all of them, and so is what ending an operation does.
     """
-    used: dict[str, set[str]] = {}
-    for run in (run for path, run in recorded.items() if path != "reaper"):
-        for made in run.decisions:
-            if made["operator"] and made["principal"] != AIRFLOW_USER_ARN:
-                used.setdefault(made["operator"], set()).add(made["action"])
-    classes = {operator.__name__: operator for operator in CONCRETE}
+    declared: dict[tuple[str, str], set[str]] = {}
+    for place, actions in needs_of(read_dags().dags.values(), environment()).items():
+        for action, operators in actions.items():
+            for operator in operators - {ASKS_A_PERSON}:
+                declared.setdefault((operator, place), set()).add(action)
+    used = uses(recorded)
     lacking, superfluous = {}, {}
-    for name, actions in used.items():
-        operator = classes[name]
-        declared = {*operator.permissions, *(a for more in operator.permissions_elsewhere.values() for a in more)}
-        family = {other for other, kind in classes.items() if issubclass(operator, kind) or issubclass(kind, operator)}
-        by_family = set().union(*(used.get(other, set()) for other in family))
-        if actions - declared:
-            lacking[name] = sorted(actions - declared)
-        if declared - by_family - BY_SETTING.get(name, set()):
-            superfluous[name] = sorted(declared - by_family)
+    for operator, place in used.keys() | declared.keys():
+        there, here = declared.get((operator, place), set()), used.get((operator, place), set())
+        related = (used.get((other, place), set()) for other in CLASSES if takes_passes(operator, other))
+        alike = (found for (other, _), found in used.items() if home(other) is home(operator))
+        shared = (set(once) for once in (FOLLOWED, ENDED) if place == "orchestrator" and there >= set(once))
+        if here - there:
+            lacking[operator, place] = sorted(here - there)
+        if more := there - set().union(unset(place), *shared, *related, *alike):
+            superfluous[operator, place] = sorted(more)
     assert lacking == {}
     assert superfluous == {}
 
 
-# Only with target.old_cluster_kept_days, which the example leaves out.
-BY_SETTING = {"RetireClusterOperator": {"rds:AddTagsToResource", "rds:RemoveTagsFromResource"}}
-DENIALS = [
-    pytest.param("destination", "ReadOffers", "ec2:DescribeSecurityGroups", {}, "prepare.check", id="check"),
-    pytest.param("orchestrator", "RecordRuns", "dynamodb:PutItem", {}, "prepare.take_lock", id="lock"),
-    pytest.param(
-        "source",
-        "TakeSnapshots",
-        "rds:CreateDBClusterSnapshot",
-        {"snapshot": "fresh"},
-        "source.take_snapshot",
-        id="snapshot",
-    ),
-    pytest.param("source", "GrantSnapshotUseToTarget", "kms:CreateGrant", {}, "source.share_snapshot", id="key"),
-]
+def uses(recorded: dict[str, Run]) -> dict[tuple[str, str], set[str]]:
+    """Tell what each operator used in which account."""
+    places = {PRINCIPALS[file]: place for place, file in FILES.items()}
+    found: dict[tuple[str, str], set[str]] = {}
+    for made in (made for run in recorded.values() for made in run.decisions):
+        if made["operator"] and made["principal"] in places:
+            found.setdefault((made["operator"], places[made["principal"]]), set()).add(made["action"])
+    return found
 
 
-@pytest.mark.parametrize(("name", "sid", "action", "conf", "task_id"), DENIALS)
-def test_a_missing_permission_is_named_with_its_remedy(lab, name, sid, action, conf, task_id) -> None:
-    document = without(policy(name), sid, action)
-    put(lab, name, document)
+def takes_passes(operator: str, other: str) -> bool:
+    return issubclass(CLASSES[operator], CLASSES[other]) or issubclass(CLASSES[other], CLASSES[operator])
+
+
+def home(operator: str) -> type:
+    """Return the class that declares an operator's permissions."""
+    return next(kind for kind in CLASSES[operator].__mro__ if "permissions" in vars(kind))
+
+
+def test_every_operator_that_reaches_aws_is_recorded(recorded) -> None:
+    ran = {task["operator"] for run in recorded.values() for task in run.tasks.values()} & set(CLASSES)
+    free = {name for name in ran if set(CLASSES[name].permissions) <= FREE}
+    assert ran - free - {name for name, _ in uses(recorded)} == set()
+
+
+@pytest.mark.parametrize("denial", DENIALS, ids=lambda denial: denial.action)
+def test_a_missing_permission_is_named_with_its_remedy(lab, recorded, denial) -> None:
+    whole = documents(denial.name)[0]
+    put(lab, denial.name, without([whole], denial.sid, denial.action)[0])
     try:
-        run = lab.run(conf | {"keep_tables": []})
+        run = lab.run(denial.dag_id, {"environment": "staging", **denial.conf})
     finally:
-        put(lab, name, policy(name))
+        put(lab, denial.name, whole)
     assert run.state == "failed"
-    error = run.error(task_id)
-    assert action in error
-    who = "user/airflow" if name == "worker" else f"role {PRINCIPALS[name].rpartition('/')[2]}"
-    assert f"{who} lacks {action} on " in error
+    error = run.error(denial.task_id)
+    assert f"role aurora-ops-{denial.name} lacks {denial.action} on " in error
     assert "include/iam" in error
 
 
 def put(lab: Lab, name: str, document: dict[str, Any]) -> None:
-    """Give a principal a policy in place of the one it has; none where nothing is left of it."""
-    iam = lab.admin(PRINCIPALS[name].split(":")[4], "iam")
-    text = json.dumps(document if document["Statement"] else NOTHING)
-    if name == "worker":
-        iam.put_user_policy(UserName="airflow", PolicyName="aurora-ops", PolicyDocument=text)
-    else:
-        iam.put_role_policy(RoleName=f"aurora-ops-{name}", PolicyName=f"aurora-ops-{name}", PolicyDocument=text)
-
-
-NOTHING = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}],
-}
+    """Give a role a policy in place of its first one."""
+    role = f"aurora-ops-{name}"
+    iam = lab.admin(PLACES[name], "iam")
+    iam.put_role_policy(RoleName=role, PolicyName=role, PolicyDocument=json.dumps(document))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,11 +13,14 @@ import pytest
 from devstack.errors import ApiError
 from localcloud.client import admin_operation
 from tests.local.conftest import running_stack
+from tests.local.quick import quick_stack
 from tests.local.refresh.conftest import SHARED, Estate
+
+WHOLE = "AURORA_OPS_WHOLE_AIRFLOW"  # set: runs are triggered through the API of an Airflow with all its services
 
 
 class Workflows:
-    """Runs workflows in the real Airflow.
+    """Runs workflows.
 
     :param stack: the running stack.
     """
@@ -95,8 +100,9 @@ class Workflows:
 
 @pytest.fixture(scope="package")
 def stack():
-    """A stack of its own, which ends with the last of these tests: what is idle costs the others time."""
-    with running_stack(along=False) as found:
+    """A stack of its own, which ends with the last of these tests."""
+    chosen = running_stack if os.environ.get(WHOLE) else partial(quick_stack, "workflows")
+    with chosen(along=False) as found:
         yield found
 
 

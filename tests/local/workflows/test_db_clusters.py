@@ -84,6 +84,13 @@ def test_configure_s3_integration(workflows, restored):
     workflows.run("db_configure_s3_integration", cluster=RESTORED)
     [role] = workflows.estate.cluster(STAGING, RESTORED)["AssociatedRoles"]
     assert (role["RoleArn"], role["Status"]) == (ROLE, "ACTIVE")
+    group = workflows.estate.cluster(STAGING, RESTORED)["DBClusterParameterGroup"]
+    assert group.startswith("default."), "nobody may change that one, which the log says"
+    workflows.run("db_configure_s3_integration", cluster=LIVE)
+    parameters = workflows.stack.aws(STAGING, "rds").describe_db_cluster_parameters(
+        DBClusterParameterGroupName="staging-shop", Source="user"
+    )["Parameters"]
+    assert {one["ParameterName"]: one["ParameterValue"] for one in parameters}["aws_default_s3_role"] == ROLE
     again_is_harmless(workflows, "db_configure_s3_integration", cluster=RESTORED)
 
 

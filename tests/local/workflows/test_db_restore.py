@@ -114,6 +114,34 @@ def test_from_a_cluster_of_the_account(workflows, free, restore_type, shares_sto
     assert workflows.estate.rows(STAGING, RESTORED, CUSTOMERS) == rows
 
 
+def test_to_a_moment(workflows, free):
+    estate = workflows.estate
+    connection = estate.connect(STAGING, LIVE)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE shop.moments (name VARCHAR(20))")
+        cursor.execute("INSERT INTO shop.moments VALUES ('before')")
+        connection.commit()
+        moment = int(time.time()) + 1
+        waiting.until(lambda: time.time() >= moment, what="a full second", timeout_s=5, every_s=0.01)
+        cursor.execute("INSERT INTO shop.moments VALUES ('after')")
+        cursor.execute("CREATE TABLE shop.after_it (id INT PRIMARY KEY)")
+    asked = datetime.fromtimestamp(moment, UTC)
+    try:
+        waiting.until(
+            lambda: estate.cluster(STAGING, LIVE)["LatestRestorableTime"] >= asked,
+            what="the latest restorable time", timeout_s=30, every_s=0.3,
+        )  # fmt: skip
+        workflows.run(
+            DAG, cluster=LIVE, restore_type="point_in_time", restore_to=asked.isoformat(), readers=0, keep_days=1
+        )
+        assert estate.rows(STAGING, RESTORED, "SELECT name FROM shop.moments") == [("before",)]
+        assert estate.rows(STAGING, RESTORED, "SHOW TABLES FROM shop LIKE 'after_it'") == []
+        assert estate.rows(STAGING, RESTORED, CUSTOMERS) == estate.rows(STAGING, LIVE, CUSTOMERS)
+        assert len(estate.rows(STAGING, LIVE, "SELECT name FROM shop.moments")) == 2
+    finally:
+        estate.rows(STAGING, LIVE, "DROP TABLE shop.moments, shop.after_it")
+
+
 def test_a_clone_of_the_source_through_ram(workflows, free):
     run = workflows.run(DAG, cluster=LIVE, restore_type="shared_clone", readers=0)
     found = workflows.estate.cluster(STAGING, RESTORED)

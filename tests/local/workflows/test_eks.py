@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from localcloud.seed.apps import EKS_CLUSTER, NAMESPACE, NODEGROUP
-from tests.local.cloud.kube_helpers import Kube
+from localcloud.seed.apps import EKS_CLUSTER, MEDIA_APP, MEDIA_REPLICAS, NAMESPACE, NODEGROUP
+from tests.local.cloud.kube_helpers import Kube, pods_of, until
 from tests.local.refresh.conftest import SHARED, STAGING, TARGET_KEY
 
 pytestmark = pytest.mark.local
@@ -34,6 +34,17 @@ class Cluster:
         """Phase of a claim, and where its volume points."""
         found = self.kube.core.read_namespaced_persistent_volume_claim(claim, NAMESPACE)
         return found.status.phase, self.kube.core.read_persistent_volume(found.spec.volume_name).spec.csi.volume_handle
+
+    def app(self) -> tuple[int, int, dict[str, str]]:
+        """Pods of the application on the claim that are wanted and ready, and what is noted on it."""
+        found = self.kube.apps.read_namespaced_deployment(MEDIA_APP, NAMESPACE)
+        return found.spec.replicas, found.status.ready_replicas or 0, found.metadata.annotations or {}
+
+    def has_app(self, replicas: int) -> None:
+        """Scale the application on the claim, as its owners do."""
+        self.kube.apps.patch_namespaced_deployment(MEDIA_APP, NAMESPACE, {"spec": {"replicas": replicas}})
+        until(lambda: len(pods_of(self.kube, MEDIA_APP, NAMESPACE)) == replicas)
+        until(lambda: self.app() == (replicas, replicas, {}))
 
     def kept(self) -> dict[str, list]:
         """Rows of the tables."""
@@ -73,7 +84,46 @@ def scaled(cluster, desired: int) -> None:
     waiter.wait(clusterName=EKS_CLUSTER, nodegroupName=NODEGROUP, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
 
 
-def test_manage_storage(workflows, cluster, files) -> None:
+@pytest.fixture
+def unused(cluster):
+    """The claim ``media`` without pods on it, and at the end as before."""
+    before = cluster.volume_of("media")[1]
+    cluster.has_app(0)
+    yield
+    if cluster.kube.apps.read_namespaced_deployment(MEDIA_APP, NAMESPACE).spec.replicas == 0:
+        file_system, _, path = before.partition(":")
+        cluster.workflows.run("eks_manage_storage", claim="media", file_system_id=file_system, path=path or "/")
+        cluster.has_app(MEDIA_REPLICAS)
+
+
+def test_manage_storage_under_an_application(workflows, cluster, files) -> None:
+    cluster.has_app(MEDIA_REPLICAS)
+    began = time.time()
+    before = cluster.volume_of("media")[1]
+    assert f"used by ['{MEDIA_APP}-" in workflows.fails(
+        "eks_manage_storage", claim="media", file_system_id=files.name, path="/first"
+    )
+    assert cluster.volume_of("media")[1] == before
+    assert "PatchDeployment" not in workflows.mutations(began)
+    for path in ("/first", "/second"):
+        run = workflows.run(
+            "eks_manage_storage", claim="media", file_system_id=files.name, path=path, scale_workloads=True
+        )
+        assert cluster.volume_of("media") == ("Bound", f"{files.name}:{path}")
+        assert workflows.result(run, "start_workloads")["started"] == {f"Deployment/{MEDIA_APP}": MEDIA_REPLICAS}
+        assert cluster.app() == (MEDIA_REPLICAS, MEDIA_REPLICAS, {})
+    workflows.estate.fail(
+        service="kubernetes", action="DeletePersistentVolumeClaim", code="Forbidden", status=403, times=0
+    )
+    said = workflows.fails(
+        "eks_manage_storage", claim="media", file_system_id=files.name, path="/first", scale_workloads=True
+    )
+    assert "lacks this right" in said
+    assert cluster.volume_of("media") == ("Bound", f"{files.name}:/second")
+    assert cluster.app() == (MEDIA_REPLICAS, MEDIA_REPLICAS, {}), "whatever became of the claim"
+
+
+def test_manage_storage(workflows, cluster, files, unused) -> None:
     run = workflows.run("eks_manage_storage", claim="media", file_system_id=files.name, path="/first")
     assert cluster.volume_of("media") == ("Bound", f"{files.name}:/first")
     assert workflows.record(run)["outcome"] == "succeeded"
@@ -97,6 +147,7 @@ def test_manage_storage_refuses(workflows) -> None:
         ({"claim": "media", "file_system_id": "fs-01234567", "path": "/a/../b"}, ["path", ".."]),
         ({"claim": "media", "file_system_id": "not-one"}, ["file_system_id", "not-one"]),
         ({"claim": "media", "action": "delete", "confirm": "medium"}, ["confirm", "media"]),
+        ({"claim": "media", "action": "delete", "confirm": "media", "scale_workloads": True}, ["scale_workloads"]),
         ({"claims": "media"}, ["claim"]),
         ({"claim": "media", "file_system_id": "fs-01234567", "namespace": "kube-system"}, ["namespace"]),
     ])  # fmt: skip

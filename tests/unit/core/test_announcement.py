@@ -216,3 +216,45 @@ class TestMetrics:
             names = [dimension["Name"] for dimension in datum["Dimensions"]]
             assert names in (["Environment"], ["Environment", "StepGroup"])
             assert datum["Timestamp"].tzinfo is not None
+
+
+class TestRestoreMetrics:
+    """What a restore and a drill send."""
+
+    @staticmethod
+    def flat(data) -> dict[tuple[str, ...], float]:
+        """Metric and its dimensions' values to its value."""
+        return {(d["MetricName"], *(one["Value"] for one in d["Dimensions"])): d["Value"] for d in data}
+
+    @pytest.mark.parametrize(("succeeded", "values"), [(True, (1.0, 0.0)), (False, (0.0, 1.0))])
+    def test_restore(self, succeeded, values) -> None:
+        data = run_metrics.of_restore("staging", runs.STARTED, succeeded=succeeded, duration_s=90)
+        assert self.flat(data) == {
+            ("RestoreDuration", "staging"): 90.0,
+            ("RestoreSucceeded", "staging"): values[0],
+            ("RestoreFailed", "staging"): values[1],
+        }
+        assert {d["Unit"] for d in data} == {"Seconds", "Count"}
+        assert {d["Timestamp"] for d in data} == {runs.STARTED}
+
+    def test_drill_tells_of_the_cluster_and_whether_any_missed(self) -> None:
+        evidence = {"environment": "staging", "cluster": "prod-shop", "rpo_s": 3600, "rto_s": 1200, "missed": []}
+        data = run_metrics.of_drill(evidence, runs.STARTED)
+        assert self.flat(data) == {
+            ("DrillRpo", "staging", "prod-shop"): 3600.0,
+            ("DrillRto", "staging", "prod-shop"): 1200.0,
+            ("DrillTargetMissed", "staging", "prod-shop"): 0.0,
+            ("DrillTargetMissed", "staging"): 0.0,
+        }
+
+    def test_a_drill_that_failed_has_no_times_and_missed(self) -> None:
+        evidence = {"environment": "staging", "cluster": "prod-shop", "rpo_s": None, "rto_s": None, "missed": ["RTO"]}
+        data = run_metrics.of_drill(evidence, runs.STARTED)
+        assert self.flat(data) == {
+            ("DrillTargetMissed", "staging", "prod-shop"): 1.0,
+            ("DrillTargetMissed", "staging"): 1.0,
+        }
+
+    def test_an_unknown_metric_cannot_be_sent(self) -> None:
+        with pytest.raises(KeyError):
+            run_metrics._datum("RestoreSuceeded", 1, runs.STARTED)

@@ -10,6 +10,7 @@ from aurora_ops.core import environments
 from aurora_ops.core.errors import ConfigError, PermanentError
 from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES
 
+from devstack.settings import REPO
 from tests.unit.core.samples import RAW, raw, settings
 
 MISSING = object()
@@ -144,6 +145,13 @@ WRONG = [
     ("orchestrator.report_bucket", "s3://reports", "pattern"),
     ("orchestrator.metrics_namespace", "AWS/RDS", "namespace of your own"),
     ("orchestrator.metrics_namespace", "", "pattern"),
+    ("orchestrator.audit_table", "a", "pattern"),
+    ("orchestrator.audit_table", "aurora-ops-runs", "another table than orchestrator.runs_table"),
+    ("orchestrator.audit_bucket", "trails", "needs orchestrator.audit_table"),
+    ("orchestrator.audit_kept_days", 30, "needs orchestrator.audit_table"),
+    ("orchestrator.audit_kept_days", 0, "greater than or equal to 1"),
+    ("orchestrator.audit_lock_days", 7, "needs orchestrator.audit_bucket"),
+    ("orchestrator.audit_lock_mode", "FOREVER", "GOVERNANCE"),
     ("late_after_h", 0, "greater than 0"),
     ("late_after_h", 200, "less than or equal"),
     ("safety.protected_accounts", [], "at least 1"),
@@ -258,3 +266,11 @@ def test_unknown_parameter_does_not_hide_a_wrong_value() -> None:
         environments.resolve(raw(), {"snapshots": "newest", "readers": 99})
     assert "snapshots" in str(raised.value)
     assert "target.instances.readers" in str(raised.value)
+
+
+def test_a_run_for_another_account_is_not_judged_by_what_is_kept() -> None:
+    """So that the guard says what is wrong: the account is protected."""
+    content = environments.read(REPO / "include" / "config" / "staging.yaml")
+    assert environments.resolve(content).settings.retention is not None
+    changed = environments.resolve(content, {"target_account_id": "111111111111"}).settings
+    assert (changed.target.account_id, changed.retention) == ("111111111111", None)

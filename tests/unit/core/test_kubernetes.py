@@ -134,13 +134,24 @@ def test_commands_are_made_of_checked_names() -> None:
     assert job_commands.schemas_of(["shop.a", "crm.x", "shop.b"]) == ["crm", "shop"]
 
 
-def test_manifests_are_json_and_state_no_secret() -> None:
+@pytest.mark.parametrize("suspend", [True, False])
+def test_manifests_are_json_and_state_no_secret(suspend) -> None:
     job = k8s.job(
         name="j", image="i:1", command=["true"], run_key="d/r", created_in_try=1, environment={"A": "b"}, secret_name="s",
+        expires="2026-07-02T02:00:00+00:00", suspend=suspend,
         mounts=[{"claim": "c", "path": "/p", "sub_path": "x"}], service_account="sa", node_selector={}, tolerations=[],
         cpu="1", memory="1Gi", run_as="7:8", deadline_s=60, keep_s=60,
     )  # fmt: skip
     pod = json.loads(json.dumps(job))["spec"]["template"]["spec"]
+    assert job["spec"]["suspend"] is suspend
+    assert job["metadata"]["annotations"]["aurora-ops/expires"] == "2026-07-02T02:00:00+00:00"
     assert pod["securityContext"]["runAsUser"] == 7
     assert [volume["name"] for volume in pod["volumes"]] == ["tmp", "secret", "claim-0"]
     assert pod["containers"][0]["volumeMounts"][2]["subPath"] == "x"
+
+
+def test_a_secret_is_its_jobs_own() -> None:
+    secret = k8s.secret({"metadata": {"name": "j", "uid": "u"}}, "d/r", {"my.cnf": "x"})
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u"}
+    assert secret["metadata"]["ownerReferences"] == [owner], "to block the job's end would need another right"
+    assert (secret["metadata"]["name"], k8s.is_ours(secret)) == ("j", True)

@@ -103,8 +103,8 @@ def test_options_are_complete() -> None:
         ("c: {id: phone, born: {mask: date_shift, by: id}}", f"{FILE}:c.born.by", "not masked"),
         ("customers: {email: {mask: json, paths: {$.a: email}, proof: x}}", f"{FILE}:customers.email.proof", "values"),
         ("customers: {email: email", FILE, "valid YAML"),
-        ("a: {b: email}\na: {c: email}", FILE, "each table and column once"),
-        ("a: {b: email, b: phone}", FILE, "each table and column once"),
+        ("a: {b: email}\na: {c: email}", FILE, "each key once"),
+        ("a: {b: email, b: phone}", FILE, "each key once"),
         ("a: 2026-13-45", FILE, "valid YAML"),
     ],
 )  # fmt: skip

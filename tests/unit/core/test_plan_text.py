@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from aurora_ops.core import environments
 from aurora_ops.core.errors import ConfigError
-from aurora_ops.core.estimate import Estimate, estimate, expected_s, read_prices
+from aurora_ops.core.estimate import Estimate, costs, estimate, expected_s, read_prices, spent
 from aurora_ops.core.plan_text import changes, deletions, plan_text
 from aurora_ops.core.settings import Instances
 
@@ -19,7 +20,7 @@ PLAN = {
     "source_cluster": "prod-shop", "target_cluster": "staging-shop", "temporary_cluster": "staging-shop-restore",
     "old_cluster": "staging-shop-old", "fresh_snapshot_id": "fresh-1", "rekeyed_snapshot_id": "rekeyed-1",
     "copy_snapshot_id": "copy-1", "source_snapshot_id": "newest-1", "snapshot_created_at": "2026-07-01T00:00:00+00:00",
-    "snapshot_is_fresh": False, "snapshot_was_shared": False, "rekey_key_arn": None, "target_key_arn": "arn:key",
+    "snapshot_is_fresh": False, "snapshot_was_shared": False, "windows": [], "rekey_key_arn": None, "target_key_arn": "arn:key",
     "parameter_group": "group", "isolation_security_groups": ["sg-1"], "live_resource_id": "cluster-A", "live_is_stranded": False,
     "live_instance_ids": ["staging-shop-1"], "old_cluster_policy": "stop", "keep_tables": [], "keep_prefix": "p/",
     "approval_required": False, "columns": ["a", "b"],
@@ -99,6 +100,17 @@ def test_failed_cluster_is_deleted_unless_kept() -> None:
     assert not any("if the run fails" in line for line in deletions(kept, PLAN, []))
 
 
+def test_what_uses_claims_is_scaled_to_0_and_back() -> None:
+    settings = environments.resolve(environments.read(REPO / "include/config/staging.yaml")).settings
+    found = {"Deployment/media-web": 2, "StatefulSet/idle": 0}
+    steps = changes(settings, {**PLAN, "files_backed_up_at": "2026-07-01T00:00:00+00:00", "scaled_workloads": found})
+    [to_zero] = [number for number, step in enumerate(steps) if "`Deployment/media-web` is scaled to 0, from 2" in step]
+    [claim] = [number for number, step in enumerate(steps) if "claim `media` is made anew" in step]
+    [back] = [number for number, step in enumerate(steps) if "`Deployment/media-web` is scaled back to 2" in step]
+    assert to_zero < claim < back
+    assert not [step for step in steps if "idle" in step], "it has no pods, and will have none"
+
+
 def test_leftovers_go_first() -> None:
     assert deletions(samples.settings(), PLAN, ["staging-shop-old"])[0].startswith(
         "cluster `staging-shop-old`, left by"
@@ -157,6 +169,17 @@ class TestEstimate:
         found = self.of([])
         assert (found.seconds, found.dollars) == (None, None)
         assert "USD 0.52 an hour" in found.basis
+
+    def test_what_was_spent_by_the_time_it_took(self) -> None:
+        wanted = Instances.model_validate({"class": "db.r6g.large", "readers": 1})
+        about = costs(wanted, size_gib=730, copied_gib=730, prices=PRICES)
+        noted = f"list prices of {PRICES['region']}, noted {PRICES['noted']}"
+        assert spent(about, 7200) == f"730 GiB copied, 4.00 instance hours, about USD 1.28 ({noted})"
+        assert "0.33 instance hours" in spent(about, 1), "ten minutes are billed at least"
+        unknown = costs(
+            wanted.model_copy(update={"instance_class": "db.x9.huge"}), size_gib=0, copied_gib=0, prices=PRICES
+        )
+        assert spent(unknown, 3600) == f"0 GiB copied, 2.00 instance hours, cost not known ({noted})"
 
     def test_is_in_the_text(self) -> None:
         assert "Time: 60 min, the median of the last 1" in text(took=self.of([3600]))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aurora_ops.core import environments, naming
 from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError
-from aurora_ops.core.requests import db
+from aurora_ops.core.requests import db, eks
 from aurora_ops.core.requests.base import Request, guards, live_name, parse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +79,16 @@ def test_destructive_ones_ask_for_the_name_twice(model) -> None:
     assert guards(asked(model, cluster="staging-shop", confirm="staging-shop"), SETTINGS) == []
 
 
+def test_a_swap_happens_inside_a_window_only() -> None:
+    closed = f"{(datetime.now(UTC) + timedelta(days=3)):%a} 00:00-00:01 UTC"
+    safety = SETTINGS.safety.model_copy(update={"maintenance_windows": [closed]})
+    settings = SETTINGS.model_copy(update={"safety": safety})
+    [refusal] = asked(db.RenameCluster, cluster="staging-shop").problems(settings)
+    assert closed in str(refusal)
+    assert asked(db.RenameCluster, cluster="staging-shop", ignore_window=True).problems(settings) == []
+    assert asked(db.RenameCluster, cluster="staging-shop").problems(SETTINGS) == []
+
+
 def test_a_swap_needs_two_clusters_and_a_free_name() -> None:
     swap = asked(db.RenameCluster, cluster="staging-shop")
     assert set(swap.required_clusters().values()) == {"staging-shop", "staging-shop-restore"}
@@ -91,6 +101,32 @@ def test_a_swap_needs_two_clusters_and_a_free_name() -> None:
 def test_only_users_of_the_environment_are_rotated() -> None:
     [problem] = guards(asked(db.RotateSecrets, cluster="staging-shop", usernames=["root"]), SETTINGS)
     assert "['shop_app', 'shop_readonly']" in str(problem)
+
+
+CREATES = {"claim": "media", "file_system_id": "fs-01234567"}
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_workloads_are_scaled_where_that_is_asked_for(scale) -> None:
+    request = asked(eks.ManageStorage, **CREATES, scale_workloads=scale)
+    assert guards(request, SETTINGS) == []
+    assert request.inputs(SETTINGS, MOMENT)["workloads"] == (["Deployment/media-web"] if scale else [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "workloads", "words"),
+    [
+        ({"claim": "media", "action": "delete", "confirm": "media"}, ["Deployment/media-web"], "without the claim"),
+        (CREATES, [], "eks.workloads of the environment names none"),
+    ],
+)
+def test_workloads_that_cannot_be_scaled_are_refused(fields, workloads, words) -> None:
+    apps = SETTINGS.eks.model_copy(update={"workloads": workloads})
+    [problem] = guards(
+        asked(eks.ManageStorage, **fields, scale_workloads=True), SETTINGS.model_copy(update={"eks": apps})
+    )
+    assert "scale_workloads: True is not allowed" in str(problem)
+    assert words in str(problem)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)

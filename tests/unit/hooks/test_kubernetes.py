@@ -128,6 +128,30 @@ def test_exactly_the_object_that_was_looked_at_is_deleted(reach) -> None:
     assert server.asked[0].body == {"propagationPolicy": "Background", "preconditions": {"uid": "u"}}
 
 
+def test_a_patch_is_a_merge_patch_of_what_was_looked_at(reach) -> None:
+    api, server = reach((200, {}), refusal(409, "Conflict"))
+    found = {"metadata": {"name": "web", "namespace": "ns", "resourceVersion": "7"}}
+    changes = {"metadata": {"annotations": {"a": None}}, "spec": {"replicas": 0}}
+    api.patch(k8s.DEPLOYMENTS, found, changes)
+    [asked] = server.asked
+    assert (asked.method, urlsplit(asked.url).path) == ("PATCH", "/apis/apps/v1/namespaces/ns/deployments/web")
+    assert asked.headers["Content-Type"] == "application/merge-patch+json"
+    assert asked.body == {"metadata": {"annotations": {"a": None}, "resourceVersion": "7"}, "spec": {"replicas": 0}}
+    with pytest.raises(errors.BusyError, match="patch deployments web in apps/ns"):
+        api.patch(k8s.DEPLOYMENTS, found, {"spec": {"replicas": 0}})
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_rights_are_asked_for(reach, allowed) -> None:
+    api, server = reach((201, {"status": {"allowed": allowed}}))
+    assert api.may("patch", k8s.DEPLOYMENTS, "ns", "web") is allowed
+    [asked] = server.asked
+    assert urlsplit(asked.url).path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    where = {"namespace": "ns", "name": "web"}
+    attributes = {"verb": "patch", "group": "apps", "resource": "deployments", **where}
+    assert asked.body == {"spec": {"resourceAttributes": attributes}}
+
+
 def test_a_container_that_has_not_started_has_no_log(reach) -> None:
     api, _ = reach(refusal(400, "BadRequest"))
     assert list(api.log("ns", "p", lines=1, most_bytes=1)) == []
@@ -139,6 +163,8 @@ JOB = ("job_ended", {"namespace": "ns", "name": "j"})
 CLAIM = ("claim_bound", {"namespace": "ns", "name": "c"})
 GONE = ("object_gone", {"kind": "persistentvolumes", "name": "v", "uid": "1"})
 NODES = ("nodes_ready", {"nodegroup": "g", "count": 1})
+STOPPED = ("workloads_stopped", {"namespace": "ns", "workloads": ["Deployment/w", "StatefulSet/s"], "claims": ["c"]})
+UP = ("workloads_ready", {"namespace": "ns", "workloads": ["Deployment/w", "StatefulSet/s"]})
 WAITING = {
     "metadata": {"name": "p"},
     "status": {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImageNeverPull"}}}]},
@@ -148,6 +174,21 @@ MISSING = refusal(404, "NotFound")
 
 def status(kind, value="True"):
     return {"status": {"conditions": [{"type": kind, "status": value}]}}
+
+
+def pods(*claims):
+    volumes = [[{"persistentVolumeClaim": {"claimName": claim}}] for claim in claims]
+    going = {"name": "p", "deletionTimestamp": "2026-07-01T02:00:00Z"}
+    listed = [{"metadata": going, "spec": {"volumes": one}, "status": {"phase": "Running"}} for one in volumes]
+    return 200, {"items": listed}
+
+
+def workload(count, **status):
+    return 200, {
+        "metadata": {"generation": 2},
+        "spec": {"replicas": count},
+        "status": {"observedGeneration": 2, **status},
+    }
 
 
 @pytest.mark.parametrize(
@@ -170,6 +211,16 @@ def status(kind, value="True"):
         (NODES, [(200, {"items": [status("Ready")]})], Look.REACHED),
         (NODES, [(200, {"items": [status("Ready", "False")]})], Look.PENDING),
         (NODES, [(200, {"items": [{**status("Ready"), "spec": {"unschedulable": True}}]})], Look.PENDING),
+        (STOPPED, [pods(), workload(0), workload(0)], Look.REACHED),
+        (STOPPED, [pods("d"), workload(0), MISSING], Look.REACHED),
+        (STOPPED, [pods("d", "c"), workload(0), workload(0)], Look.PENDING),
+        (STOPPED, [pods(), workload(0), workload(0, replicas=1)], Look.PENDING),
+        (STOPPED, [pods(), workload(0), workload(0, observedGeneration=1)], Look.PENDING),
+        (UP, [workload(2, readyReplicas=2), workload(0)], Look.REACHED),
+        (UP, [workload(2, readyReplicas=2), MISSING], Look.REACHED),
+        (UP, [workload(2, readyReplicas=2), workload(1)], Look.PENDING),
+        (UP, [workload(2, readyReplicas=2, observedGeneration=1), workload(0)], Look.PENDING),
+        (UP, [refusal(503, "ServiceUnavailable")], Look.PENDING),
     ],
 )
 def test_what_a_look_says(reach, what, answers, seen) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 import traceback
+from dataclasses import replace
 
 import pymysql
 import pytest
 from aurora_ops.core.errors import PermanentError, TransientError
 from aurora_ops.core.timing import Timing
 from aurora_ops.hooks import mysql
-from aurora_ops.hooks.mysql import Login, MySqlHook, can_log_in, described, mysql_errors
+from aurora_ops.hooks.mysql import Login, MySqlHook, can_log_in, described, mysql_errors, was_denied
 
 LOGIN = Login("db.example", 3306, "admin", "hunter2")
 
@@ -168,7 +169,7 @@ def test_raw_values_are_not_converted(server) -> None:
         assert server.asked["conv"] is None
 
 
-@pytest.mark.parametrize("code", [1044, 1045, 1698, 4151])
+@pytest.mark.parametrize("code", [1044, 1045, 1698, 3159, 4151])
 def test_refused_login_is_no(server, code) -> None:
     server.error = pymysql.err.OperationalError(code, "Access denied for user 'admin'@'%'")
     assert can_log_in(LOGIN) is False
@@ -189,6 +190,35 @@ def test_another_refusal_is_an_error_not_a_no(server) -> None:
     server.error = pymysql.err.OperationalError(1049, "Unknown database 'x'")
     with pytest.raises(PermanentError):
         can_log_in(LOGIN)
+
+
+@pytest.mark.parametrize("code", [1044, 1045, 1142, 1143, 1227, 1370])
+def test_denied_for_lack_of_a_right(server, code) -> None:
+    server.connection.error = pymysql.err.OperationalError(code, "command denied to user")
+    with pytest.raises(PermanentError) as raised, MySqlHook(LOGIN) as sql:
+        sql.run("INSERT")
+    assert was_denied(raised.value)
+
+
+@pytest.mark.parametrize("code", [1049, 1146, 1318, 1364, 3105])
+def test_any_other_error_is_no_denial(server, code) -> None:
+    server.connection.error = pymysql.err.OperationalError(code, "error 1142: no")
+    with pytest.raises(PermanentError) as raised, MySqlHook(LOGIN) as sql:
+        sql.run("INSERT")
+    assert not was_denied(raised.value)
+
+
+@pytest.mark.parametrize("tls_ca", [None, "ca.pem"])
+def test_plain_login_never_encrypts(server, tls_ca) -> None:
+    with MySqlHook(replace(LOGIN, plain=True, tls_ca=tls_ca)):
+        assert (server.asked["ssl"], server.asked["ssl_disabled"]) == (None, True)
+    with MySqlHook(LOGIN):
+        assert server.asked["ssl_disabled"] is False
+
+
+def test_passwords_are_utf_8(server) -> None:
+    with MySqlHook(replace(LOGIN, password="pä\u2019ss")):
+        assert server.asked["password"] == "pä\u2019ss".encode()
 
 
 def test_tls_accepts_only_the_given_authorities(tmp_path) -> None:

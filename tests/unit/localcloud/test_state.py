@@ -17,7 +17,7 @@ from moto.ssm.models import ssm_backends
 from localcloud.rds.lifecycle import Lifecycle
 from localcloud.services.kms import LocalGrant
 from localcloud.state.pickling import LARGE_BYTES, dumps, loads
-from localcloud.state.store import Part, StateError, Store
+from localcloud.state.store import PAUSE_S, Part, StateError, Store, pause_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +132,10 @@ def test_a_part_that_cannot_be_saved_is_no_silent_loss(tmp_path) -> None:
     store.open(keep=True)
     with pytest.raises(StateError, match="cannot be saved"):
         store.save("identities")
+
+
+def test_what_takes_long_to_save_is_saved_less_often_but_soon() -> None:
+    assert [pause_s(took_s) for took_s in (0.0, 0.5, 60.0)] == [PAUSE_S, 1.5, 2.0]
 
 
 def test_an_operation_ends_in_the_status_it_was_given() -> None:

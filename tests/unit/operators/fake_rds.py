@@ -45,6 +45,7 @@ class FakeRds:
         self.instances: dict[str, Item] = {}
         self.snapshots: dict[str, Item] = {}
         self.shares: dict[str, set[str]] = {}
+        self.parameters: dict[str, dict[str, str]] = {}
         self.mutations: list[tuple[str, Item]] = []
         self._due: list[tuple[int, Callable[[], None]]] = []
         self._failures: dict[str, list[tuple[int, str]]] = {}
@@ -220,6 +221,12 @@ class FakeRds:
         attributes = [{"AttributeName": "restore", "AttributeValues": values}]
         return {"DBClusterSnapshotAttributesResult": {"DBClusterSnapshotAttributes": attributes}}
 
+    exporting: tuple[str, ...] = ()
+
+    def DescribeExportTasks(self, Filters):
+        assert Filters == [{"Name": "status", "Values": ["starting", "in_progress"]}]
+        return {"ExportTasks": [{"SourceArn": arn("cluster-snapshot", name)} for name in self.exporting]}
+
     def ModifyDBClusterSnapshotAttribute(
         self, DBClusterSnapshotIdentifier, AttributeName, ValuesToAdd=(), ValuesToRemove=()
     ):
@@ -261,7 +268,7 @@ class FakeRds:
 
     def DeleteDBClusterSnapshot(self, DBClusterSnapshotIdentifier):
         snapshot = self._get("snapshot", DBClusterSnapshotIdentifier)
-        if snapshot["Status"] != "available":
+        if snapshot["Status"] not in ("available", "failed"):
             self._refuse("InvalidDBClusterSnapshotStateFault")
         snapshot["Status"] = "deleting"
         self.after(self.lag, lambda: self.snapshots.pop(DBClusterSnapshotIdentifier))
@@ -314,9 +321,19 @@ class FakeRds:
             self._finish(cluster, "resetting-master-credentials", MasterUserSecret=secret)
         if given.get("RotateMasterUserPassword"):
             self.after(self.lag, self.on_rotate)
+        if password := given.get("MasterUserPassword"):
+            if cluster.get("MasterUserSecret") and given.get("ManageMasterUserPassword") is not False:
+                self._refuse("InvalidParameterCombination")
+            cluster.pop("MasterUserSecret", None)
+            self.after(self.lag, lambda: self.on_password(password))
+            # as in AWS, the first look still shows what was before
+            self.after(1, lambda: self._finish(cluster, "resetting-master-credentials"))
 
     def on_rotate(self) -> None:
         """What a rotation does; tests set it."""
+
+    def on_password(self, password: str) -> None:
+        """What a new master password does; tests set it."""
 
     def _renamed(self, old: str, new: str) -> None:
         cluster = self.clusters.pop(old)
@@ -413,14 +430,27 @@ class FakeRds:
     def DescribeDBSubnetGroups(self, DBSubnetGroupName):
         if DBSubnetGroupName != "staging-db":
             self._refuse("DBSubnetGroupNotFoundFault")
-        return {"DBSubnetGroups": [{"DBSubnetGroupName": DBSubnetGroupName, "VpcId": self.vpc_id}]}
+        subnets = [{"SubnetAvailabilityZone": {"Name": zone}} for zone in self.zones]
+        return {"DBSubnetGroups": [{"DBSubnetGroupName": DBSubnetGroupName, "VpcId": self.vpc_id, "Subnets": subnets}]}
 
     vpc_id: str | None = None
+    zones = ("eu-west-1a", "eu-west-1b")
+    family = "aurora-mysql8.0"
+
+    def DescribeDBClusterParameters(self, DBClusterParameterGroupName, Source):
+        found = self.parameters.get(DBClusterParameterGroupName, {})
+        return {"Parameters": [{"ParameterName": name, "ParameterValue": value} for name, value in found.items()]}
+
+    def ModifyDBClusterParameterGroup(self, DBClusterParameterGroupName, Parameters):
+        group = self.parameters.setdefault(DBClusterParameterGroupName, {})
+        group |= {one["ParameterName"]: one["ParameterValue"] for one in Parameters}
+        return {"DBClusterParameterGroupName": DBClusterParameterGroupName}
 
     def DescribeDBClusterParameterGroups(self, DBClusterParameterGroupName):
         if DBClusterParameterGroupName == "none":
             self._refuse("DBParameterGroupNotFound")
-        return {"DBClusterParameterGroups": [{"DBClusterParameterGroupName": DBClusterParameterGroupName}]}
+        found = {"DBClusterParameterGroupName": DBClusterParameterGroupName, "DBParameterGroupFamily": self.family}
+        return {"DBClusterParameterGroups": [found]}
 
     def DescribeOrderableDBInstanceOptions(self, DBInstanceClass, **_):
         return {"OrderableDBInstanceOptions": [{}] if DBInstanceClass == "db.r6g.large" else []}
@@ -428,5 +458,13 @@ class FakeRds:
     quota = (1, 100)
 
     def DescribeAccountAttributes(self):
-        used, most = self.quota
-        return {"AccountQuotas": [{"AccountQuotaName": "ManualClusterSnapshots", "Used": used, "Max": most}]}
+        quotas = {
+            "ManualClusterSnapshots": self.quota,
+            "DBClusters": (len(self.clusters), 40),
+            "DBInstances": (len(self.instances), 40),
+        }
+        return {
+            "AccountQuotas": [
+                {"AccountQuotaName": name, "Used": used, "Max": most} for name, (used, most) in quotas.items()
+            ]
+        }

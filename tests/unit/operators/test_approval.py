@@ -13,6 +13,7 @@ from aurora_ops.operators import approval
 from aurora_ops.operators.approval import ApproveSwitchOperator
 
 from tests.unit.operators.driver import context
+from tests.unit.operators.following import TRAILS, Home
 
 PLAN = {
     "temporary_cluster": "staging-shop-restore", "target_cluster": "staging-shop", "old_cluster": "staging-shop-old",
@@ -46,7 +47,7 @@ def asked(monkeypatch):
 
 def task(**changes) -> ApproveSwitchOperator:
     given = {
-        "required": True, "resource_id": "cluster-A", "plan": PLAN, "results": RESULTS,
+        "required": True, "resource_id": "cluster-A", "plan": PLAN, "results": RESULTS, "windows": [],
         "within_h": 8, "approvers": ["ann"], "topic_arn": "arn:topic",
         "aws_conn_id": "aws_orchestrator", "region_name": "eu-west-1", **changes,
     }  # fmt: skip
@@ -73,16 +74,16 @@ def ask(**changes):
     return operator, parked.value
 
 
-def answer(option="Approve", **event):
+def answer(option="Approve", windows=(), **event):
     given = {
         "chosen_options": [option], "params_input": {"reason": "looks good "}, "responded_at": datetime.now(UTC),
         "responded_by_user": {"id": "1", "name": "ann"}, **event,
     }  # fmt: skip
-    return context_and_result(given)
+    return context_and_result(given, windows=list(windows))
 
 
-def context_and_result(event):
-    operator = task()
+def context_and_result(event, **changes):
+    operator = task(**changes)
     there = {**ctx(operator), "task_state_store": Store()}
     there["ti"].xcom_push("asked_at", 100.0)
     try:
@@ -95,6 +96,40 @@ def test_nobody_is_asked_unless_it_is_wanted(asked) -> None:
     operator = task(required=False)
     assert operator.execute(ctx(operator))["approved"] is True
     assert asked.details == asked.published == []
+
+
+class TestWindow:
+    """Whoever is asked, what serves changes inside a window only."""
+
+    CLOSED = "Sat 01:00-01:01 Europe/Berlin"
+
+    @pytest.fixture(autouse=True)
+    def _monday(self, monkeypatch) -> None:
+        class Monday(approval.datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return cls(2026, 7, 6, 12, tzinfo=tz)
+
+        monkeypatch.setattr(approval, "datetime", Monday)
+
+    def test_nobody_is_asked_and_none_is_open(self, asked) -> None:
+        operator = task(required=False, windows=[self.CLOSED])
+        there = ctx(operator)
+        with pytest.raises(PermanentError, match="the next opens Sat 2026-07-11 01:00 CEST"):
+            operator.execute(there)
+        assert "nothing was switched" in there["ti"].xcoms["approve", "error"]
+
+    def test_a_yes_comes_when_none_is_open_any_more(self, asked) -> None:
+        there, result, error = answer(windows=[self.CLOSED])
+        assert result is None
+        assert "no maintenance window is open" in str(error)
+        assert "nothing was switched" in there["ti"].xcoms["approve", "error"]
+
+    def test_one_is_open(self, asked) -> None:
+        both = [self.CLOSED, "Mon 11:00-13:00 UTC"]
+        operator = task(required=False, windows=both)
+        assert operator.execute(ctx(operator))["approved"] is True
+        assert answer(windows=both)[1]["approved"] is True
 
 
 def test_body_says_what_was_verified_and_what_an_answer_means(asked) -> None:
@@ -204,3 +239,52 @@ def test_no_answer_in_time_fails_the_run(asked) -> None:
 def test_an_option_that_was_not_offered_is_refused(asked) -> None:
     with pytest.raises(ValueError, match="Maybe"):
         answer("Maybe")
+
+
+class TestAudited:
+    """Who said what stands in the trail, or it was not said."""
+
+    @pytest.fixture
+    def home(self, aws_session):
+        return Home(aws_session)
+
+    @staticmethod
+    def answered(home, **changes):
+        operator = task(operation_task="check", resource_id="cluster-A")
+        there = {**ctx(operator), "task_state_store": Store()}
+        home.begin(there, **changes)
+        event = {
+            "chosen_options": ["Approve"], "params_input": {"reason": "looks good"}, "responded_at": datetime.now(UTC),
+            "responded_by_user": {"id": "1", "name": "ann"},
+        }  # fmt: skip
+        return operator, there, event
+
+    def test_a_yes(self, asked, home) -> None:
+        operator, there, event = self.answered(home)
+        operator.execute_complete(there, event)
+        said = home.events()[-1]
+        assert (said["kind"], said["task"]) == ("approval", "approve")
+        assert {key: said[key] for key in ("approved", "by", "reason", "about")} == {
+            "approved": True, "by": "ann", "reason": "looks good", "about": "cluster-A",
+        }  # fmt: skip
+
+    def test_a_no_and_no_answer(self, asked, home) -> None:
+        operator, there, event = self.answered(home)
+        for given in ({**event, "chosen_options": ["Reject"]}, {"error": "timeout", "error_type": "timeout"}):
+            with pytest.raises(PermanentError):
+                operator.execute_complete(there, given)
+        assert [said["approved"] for said in home.events()[1:]] == [False, False]
+        assert home.events()[-1]["reason"] == "nobody answered in time"
+
+    def test_one_that_cannot_be_written_lets_nothing_happen(self, asked, home, aws_session) -> None:
+        operator, there, event = self.answered(home, audit_table="none")
+        with pytest.raises(PermanentError, match="ResourceNotFound"):
+            operator.execute_complete(there, event)
+
+    def test_one_that_an_earlier_try_was_given_is_written_by_the_next(self, asked, home) -> None:
+        operator, there, event = self.answered(home, audit_table="none")
+        with pytest.raises(PermanentError):
+            operator.execute_complete(there, event)
+        there["ti"].xcoms["check", "operation"]["audit_table"] = TRAILS
+        assert operator.execute(there)["by"] == "ann"
+        assert home.told() == [("approval", None, "approve")]

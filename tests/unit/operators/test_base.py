@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -9,9 +13,12 @@ from airflow.sdk import DAG, Param
 from airflow.sdk.definitions.param import process_params
 from airflow.sdk.exceptions import TaskDeferred
 from aurora_ops.core.errors import StateError, TransientError, WaitFailedError, WaitTimeoutError
+from aurora_ops.dagkit.defaults import defaults_of
 from aurora_ops.operators import base
 from aurora_ops.operators.snapshots import DeleteSnapshotOperator, EnsureSnapshotOperator
+from structlog.contextvars import get_contextvars
 
+from devstack.settings import REPO
 from tests.unit.operators.driver import context, drive, once
 
 AT = {"aws_conn_id": "aws_source", "region_name": "eu-west-1"}
@@ -93,6 +100,81 @@ def test_result_and_xcoms_hold_no_more_than_identifiers(prod) -> None:
     result = drive(take, ctx)
     assert set(result) == {"snapshot_id", "snapshot_arn", "kms_key_arn", "created_at"}
     assert {key for _, key in ctx["ti"].xcoms} <= {"timing", "error"}
+
+
+class TestLogFields:
+    """What marks the lines that a task logs."""
+
+    RUN = "refresh_staging/manual__1"
+
+    def seen(self, monkeypatch, task, ctx) -> dict:
+        """The fields while a pass is taken; they must be gone afterwards."""
+        found: list[dict] = []
+        monkeypatch.setattr(EnsureSnapshotOperator, "take_pass", lambda *_: found.append(get_contextvars()) or {})
+        task.execute(ctx)
+        assert get_contextvars() == {}
+        return found[0]
+
+    def in_dag(self, **given):
+        with DAG("refresh_staging", schedule=None, **given):
+            return take()
+
+    def test_run_step_and_the_environment_of_the_dag(self, monkeypatch) -> None:
+        task = self.in_dag(user_defined_macros=defaults_of("staging")["user_defined_macros"])
+        assert self.seen(monkeypatch, task, context()) == {
+            "operation_id": self.RUN, "step": "take", "environment": "staging",
+        }  # fmt: skip
+
+    def test_the_environment_that_a_run_is_for(self, monkeypatch) -> None:
+        ctx = context(params={"environment": "dev"})
+        assert self.seen(monkeypatch, self.in_dag(), ctx)["environment"] == "dev"
+
+    def test_of_every_environment_is_of_none(self, monkeypatch) -> None:
+        assert self.seen(monkeypatch, self.in_dag(), context()) == {"operation_id": self.RUN, "step": "take"}
+
+    def test_without_a_run_there_is_the_step(self, monkeypatch) -> None:
+        assert self.seen(monkeypatch, take(), {}) == {"step": "take"}
+
+    def test_they_go_with_a_failure(self, prod) -> None:
+        with pytest.raises(StateError):
+            take(cluster_id="other").execute(context() | {"x": prod.snapshot("s", cluster="prod")})
+        assert get_contextvars() == {}
+
+    def test_after_a_wait_they_are_there_again(self, monkeypatch) -> None:
+        found: list[dict] = []
+        monkeypatch.setattr(EnsureSnapshotOperator, "take_pass", lambda *_: found.append(get_contextvars()) or {})
+        take().resume(context(), {"status": "success", "message": "done", "at": 1.0})
+        assert found[0]["operation_id"] == self.RUN
+
+    def test_airflows_own_logging_writes_them(self, tmp_path) -> None:
+        """In a process of its own: logging is set up once."""
+        script = tmp_path / "log.py"
+        script.write_text(LOGGING_PROCESS)
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=os.environ | {
+            "PYTHONPATH": f"{REPO / 'plugins'}:{REPO}", "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+        })  # fmt: skip
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        for event in ("from the task", "from a module"):
+            [line] = [line for line in lines if line["event"] == event]
+            assert (line["operation_id"], line["step"], line["environment"]) == (self.RUN, "take", "dev")
+
+
+LOGGING_PROCESS = """
+import logging, sys
+from airflow.sdk.log import configure_logging
+configure_logging(json_output=True, output=sys.stdout.buffer)
+from aurora_ops.operators.snapshots import EnsureSnapshotOperator
+from devstack.settings import REPO
+from tests.unit.operators.driver import context
+
+class Task(EnsureSnapshotOperator):
+    def take_pass(self, context):
+        self.log.info("from the task")
+        logging.getLogger("aurora_ops.core").warning("from a module")
+        return {}
+
+Task(task_id="take", cluster_id="c", snapshot_id="s", aws_conn_id="a").execute(context(params={"environment": "dev"}))
+"""
 
 
 class TestInTheWorker:

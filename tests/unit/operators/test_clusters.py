@@ -259,7 +259,17 @@ class TestRole:
         attach = make(AttachRoleOperator, role_arn=ROLE)
         assert isinstance(once(attach), TaskDeferred)
         assert drive(attach) == drive(attach) == {"cluster_id": "app", "role_arn": ROLE}
-        assert len(rds.mutations) == 1
+        assert [operation for operation, _ in rds.mutations] == ["AddRoleToDBCluster", "ModifyDBClusterParameterGroup"]
+        assert rds.parameters == {"group": {"aws_default_s3_role": ROLE}}
+
+    def test_a_default_group_is_left_alone(self, rds, make) -> None:
+        rds.cluster(
+            "app",
+            AssociatedRoles=[{"RoleArn": ROLE, "Status": "ACTIVE"}],
+            DBClusterParameterGroup="default.aurora-mysql8.0",
+        )
+        drive(make(AttachRoleOperator, role_arn=ROLE))
+        assert rds.mutations == []
 
     @pytest.mark.parametrize("nothing", [None, ""])
     def test_none_is_nothing_to_do(self, rds, make, nothing) -> None:
@@ -270,6 +280,7 @@ class TestRole:
     def test_pending_is_waited_for(self, rds, make) -> None:
         role = {"RoleArn": ROLE, "Status": "PENDING"}
         rds.cluster("app", AssociatedRoles=[role])
+        rds.parameters["group"] = {"aws_default_s3_role": ROLE}
         rds.after(3, lambda: rds.clusters["app"]["AssociatedRoles"][0].update(Status="ACTIVE"))
         drive(make(AttachRoleOperator, role_arn=ROLE))
         assert rds.mutations == []

@@ -428,6 +428,37 @@ class TestPublish:
         assert made[0][1]["Tags"] == [{"Key": "aurora-ops:replaces", "Value": OTHER}]
         assert made[-1][1]["TagKeys"] == ["aurora-ops:expires"]
 
+    @pytest.mark.parametrize(
+        ("tags", "given"),
+        [
+            ({}, True),
+            ({"aurora-ops:run": "the first"}, True),
+            ({"refresh": "false"}, False),
+            ({"aurora-ops:expires": "2026-01-01T00:00:00+00:00"}, False),
+        ],
+    )
+    def test_what_it_replaces_may_expire(self, script, tags, given) -> None:
+        script.say(
+            "DescribeFileSystems",
+            systems(system()),
+            systems(system(FileSystemId=OTHER, tags={"refresh": "true", **tags})),
+        )
+        script.say("GetParameter", {"Parameter": {"Value": "/old"}}, {"Parameter": {"Value": OTHER}})
+        for action in ("TagResource", "PutParameter"):
+            script.say(action, {}, {})
+        drive(lambda: self.operator(former_expires_h=24))
+        marked = [
+            {tag["Key"]: tag["Value"] for tag in call["Tags"]}
+            for name, call in script.calls
+            if name == "TagResource" and call["ResourceId"] == OTHER
+        ]
+        assert [set(tags) for tags in marked] == [{"aurora-ops:owner", "aurora-ops:expires", *tags}] * given
+
+    def test_what_it_replaces_may_be_gone(self, script) -> None:
+        script.say("DescribeFileSystems", systems(system(tags={"aurora-ops:replaces": OTHER})), systems())
+        script.say("GetParameter", {"Parameter": {"Value": "/a"}}, {"Parameter": {"Value": FS}})
+        assert drive(lambda: self.operator(former_expires_h=24))["replaces"] == OTHER
+
     def test_a_try_that_was_killed_after_it_had_written_still_tells(self, script) -> None:
         script.say("DescribeFileSystems", systems(system(tags={"aurora-ops:replaces": OTHER})))
         script.say("GetParameter", {"Parameter": {"Value": "/a"}}, {"Parameter": {"Value": FS}})

@@ -130,7 +130,7 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
     def call(self, operation, params):
         if operation == "GetCallerIdentity":
             calls.append("sts:GetCallerIdentity")
-            return {"Account": world.accounts[world.asking]}
+            return {"Account": world.accounts[world.asking], "Arn": "arn"}
         service = self.meta.service_model.service_name
         if service == "rds":
             return beyond(self, operation, params)
@@ -155,7 +155,7 @@ def world(rds, aws_session, calls, monkeypatch, tmp_path):
     assert set(calls) - {"sts:GetCallerIdentity"} <= {*CheckRefreshOperator.permissions, *elsewhere}
 
 
-def check(world, conf=None, params=None, ctx=None, **dag_run):
+def check(world, conf=None, params=None, ctx=None, *, audits=False, **dag_run):
     world.path.write_text(yaml.safe_dump(world.raw))
     ctx = ctx or context()
     ctx["params"] = params or {}
@@ -164,10 +164,50 @@ def check(world, conf=None, params=None, ctx=None, **dag_run):
         task_id="check",
         path=str(world.path),
         sql_folder=str(world.sql),
+        audits=audits,
         aws_conn_id="aws_destination",
         region_name="eu-west-1",
     )
     return drive(operator, ctx)
+
+
+class TestWindows:
+    """A refresh begins inside a window only; a dry run, and one that ignores them, at any time."""
+
+    CLOSED = f"{(datetime.now(UTC) + timedelta(days=3)):%a} 00:00-00:01 UTC"
+
+    def test_none_is_open(self, world) -> None:
+        world.raw["safety"]["maintenance_windows"] = [self.CLOSED]
+        with pytest.raises(StateError, match="no maintenance window is open"):
+            check(world)
+        with pytest.raises(AirflowSkipException):
+            check(world, {"dry_run": True})
+        assert check(world, {"ignore_window": True})["windows"] == []
+
+    def test_one_is_open(self, world) -> None:
+        world.raw["safety"]["maintenance_windows"] = ["daily 00:00-00:00 UTC"]
+        assert check(world)["windows"] == ["daily 00:00-00:00 UTC"], "the switch looks again"
+
+    def test_what_is_no_window_is_refused(self, world) -> None:
+        world.raw["safety"]["maintenance_windows"] = ["at night"]
+        with pytest.raises(ConfigError, match="write weekdays, from-to and a time zone"):
+            check(world)
+
+
+def test_a_refresh_that_is_followed_begins_when_all_is_right_and_not_in_a_dry_run(world, monkeypatch) -> None:
+    begun = []
+
+    def begin(ctx, settings, *, request):
+        begun.append((settings.environment, request))
+        return {"name": "x"}
+
+    monkeypatch.setattr("aurora_ops.operators.operations.begin", begin)
+    assert "operation" not in check(world)
+    with pytest.raises(AirflowSkipException):
+        check(world, {"dry_run": True}, audits=True)
+    assert begun == []
+    assert check(world, {"readers": 2}, audits=True)["operation"] == {"name": "x"}
+    assert begun == [("staging", {"readers": 2})]
 
 
 def refused(world, kind, *texts, conf=None):

@@ -26,7 +26,7 @@ def no_aws_beside_rds(monkeypatch):
     }
     monkeypatch.setattr("aurora_ops.operators.restores.KmsHook.find_key", lambda _, key: keys.get(key))
     monkeypatch.setattr(
-        "aurora_ops.operators.restores.NetworkHook.security_group_ids", lambda _, names, *__: list(names)
+        "aurora_ops.operators.restore_checks.NetworkHook.security_group_ids", lambda _, names, *__: list(names)
     )
 
 

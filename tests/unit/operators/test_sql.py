@@ -35,7 +35,7 @@ class Server:
         self.answers.insert(0, (pattern, answer))
 
     def connect(self, user, password, **_):
-        if user in self.passwords and password not in self.passwords[user]:
+        if user in self.passwords and password.decode() not in self.passwords[user]:
             raise pymysql.err.OperationalError(1045, f"Access denied for user '{user}'")
         return Connection(self)
 
@@ -101,6 +101,7 @@ def server(rds, aws_session, calls, monkeypatch) -> Server:
     server.answer(r"information_schema\.TABLES", (("shop", "customers"),))
     server.answer(r"COLUMN_NAME FROM information_schema\.COLUMNS", (("email",),))
     server.answer(r"COUNT\(\*\)|SUM\(", ((3,),))
+    server.answer(r"t\.TABLE_TYPE, c\.COLUMN_NAME|information_schema\.ROUTINES", ())
     monkeypatch.setattr(mysql.pymysql, "connect", server.connect)
     secrets = aws_session.client("secretsmanager")
     for name in ("master", "staging/app"):
@@ -384,7 +385,7 @@ class TestUsers:
             self.run()
 
     def test_missing_user_without_privileges_is_refused_before_any_is_dropped(self, server, present) -> None:
-        with pytest.raises(ConfigError, match="give the privileges"):
+        with pytest.raises(ConfigError, match="give the grants or privileges"):
             self.run([{"username": "new", "secret": "staging/app"}])
         assert server.saw("DROP USER") == []
 
@@ -395,6 +396,46 @@ class TestUsers:
             self.run([user])
         assert server.saw("CREATE USER IF NOT EXISTS 'new'@'%'")
         assert server.saw(r"GRANT SELECT, SHOW VIEW ON `shop`\.\* TO 'new'@'%'")
+
+    def exact(self, server, *lines):
+        """Bring one account to SELECT on shop, which the server shows these lines of."""
+        server.answer("FROM mysql.user", (("app", "%"),))
+        server.answer("SHOW GRANTS FOR 'app'@'%'", tuple((line,) for line in lines))
+        user = {"username": "app", "secret": "staging/app", "privileges": {"shop": ["SELECT"]}}
+        given = {"run_key": "k", "serving_id": "s", "serving_host": "h", "exact": True}
+        return drive(maker(SetUsersOperator, users=[user], **given))
+
+    def test_rights_of_others_are_not_the_users(self, server, present, monkeypatch) -> None:
+        monkeypatch.setattr(Connection, "execute", present)
+        lines = [
+            "GRANT SELECT ON `shop`.* TO `app`@`%`",
+            "GRANT DELETE ON `shop`.* TO `r1`",
+            "GRANT DROP ON `a`.* TO PUBLIC",
+        ]
+        assert self.exact(server, *lines)["changed"] == {}
+        assert server.saw("^(GRANT|REVOKE)") == []
+
+    def test_server_that_does_not_do_as_it_is_told_is_an_error(self, server, present, monkeypatch) -> None:
+        monkeypatch.setattr(Connection, "execute", present)
+        with pytest.raises(
+            StateError, match=r"app@%: rights are not as asked for after 3 rounds; look at DELETE, SELECT ON shop"
+        ):
+            self.exact(server, "GRANT DELETE ON `shop`.* TO `app`@`%`")
+
+    def test_line_that_is_not_understood_changes_nothing_of_rights(self, server, present, monkeypatch) -> None:
+        monkeypatch.setattr(Connection, "execute", present)
+        with pytest.raises(StateError, match="a line of SHOW GRANTS is not understood") as raised:
+            self.exact(server, "GRANT SELECT ON `shop` TO `app`@`%` IDENTIFIED BY PASSWORD '*2470C0C06DEE42FD'")
+        assert "2470" not in str(raised.value)
+        assert server.saw("^(GRANT|REVOKE)") == []
+
+    def test_servers_that_take_names_literally(self, server, present, monkeypatch) -> None:
+        monkeypatch.setattr(Connection, "execute", present)
+        server.answer("partial_revokes", (("partial_revokes", "ON"),))
+        server.answer("FROM mysql.user", (("app", "%"),))
+        user = {"username": "app", "secret": "staging/app", "privileges": {"a_b": ["SELECT"]}}
+        self.run([user])
+        assert server.saw(r"GRANT SELECT ON `a_b`\.\* TO 'app'@'%'")
 
     def test_refused_statement_does_not_show_the_password(self, server, present) -> None:
         server.answer("ALTER USER", pymysql.err.OperationalError(1227, "Access denied; you need privilege"))
