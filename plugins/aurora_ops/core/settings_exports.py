@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -148,6 +149,11 @@ class ExportedDatabase(Section):
     prefix: Prefix = Field("exports", description="beginning of the objects' keys, without a slash at the end")
     role_arn: RoleArn | None = Field(None, description="role that RDS writes with; none: the one that the setup makes")
     kms_key_id: str | None = Field(None, description="customer key of the objects; none: the one that the setup makes")
+    schema_secret: str | None = Field(
+        None,
+        description="secret of a read-only user of the database, with which export_only is checked before RDS is asked; "
+        "none: source.schema_secret, of source.cluster",
+    )
     copy_first: CopyFirst | None = Field(None, description="export a copy; none: the snapshot itself")
     least_rows: dict[ExportOnly, Annotated[int, Field(ge=0)]] = Field(
         default_factory=dict, description="database.table to the rows that its export has at least"
@@ -211,7 +217,10 @@ class Exports(Section):
         "0 3 * * *",
         description="five cron fields, once a day, in the environment's time zone; none: by hand and by event only",
     )
-    catchup: bool = Field(False, description="whether days on which the DAG was paused are exported when it goes on")
+    catchup_from: date | None = Field(
+        None,
+        description="first day whose snapshots the schedule exports, also those of days past; none: days to come, and backfills",
+    )
     reconcile_days: int = Field(
         7, ge=0, le=35, description="days back in which a scheduled run looks for snapshots that nobody exported"
     )
@@ -245,6 +254,15 @@ class Exports(Section):
     events: ExportEvents | None = Field(None, description="export by event; none: snapshot_export_events has no DAG")
     topic_arn: str | None = Field(None, description="SNS topic that is told of failures; none: orchestrator.topic_arn")
     databases: list[ExportedDatabase] = Field(min_length=1, description="databases whose snapshots are exported")
+
+    @field_validator("schedule")
+    @classmethod
+    def _once_a_day(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"\d+ \d+ \* \* \*", value):
+            raise ValueError(
+                "write a time of day, such as 0 3 * * *: each run is for one day; frequency is each database's"
+            )
+        return value
 
     @field_validator("databases")
     @classmethod

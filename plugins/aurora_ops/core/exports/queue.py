@@ -11,9 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-RUNNING = ("STARTING", "IN_PROGRESS", "CANCELING")
-"""Statuses of tasks that count against the account's limit."""
-
 
 @dataclass(frozen=True)
 class Ticket:

@@ -1,0 +1,1 @@
+"""Exports of snapshots: what their DAGs are composed of."""
