@@ -204,14 +204,23 @@ class Cloud:
         status: str | None = getattr(self._local, "ends_in", None)
         return status
 
+    @property
+    def ends_because(self) -> str:
+        """What a fault rule wants to be said of that end; empty without."""
+        because: str = getattr(self._local, "ends_because", "")
+        return because
+
     @contextmanager
-    def ending(self, status: str) -> Iterator[None]:
-        """Let the operations that this thread starts end in a status of failure (a fault rule does)."""
-        self._local.ends_in = status
+    def ending(self, status: str, because: str = "") -> Iterator[None]:
+        """Let the operations that this thread starts end in a status of failure (a fault rule does).
+
+        :param because: what is said of it, such as the failure cause of an export task.
+        """
+        self._local.ends_in, self._local.ends_because = status, because
         try:
             yield
         finally:
-            self._local.ends_in = None
+            self._local.ends_in, self._local.ends_because = None, ""
 
     @property
     def odd(self) -> str:

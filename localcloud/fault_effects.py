@@ -64,7 +64,7 @@ def struck(
         raise DroppedError(asked.action)
     if rule.effect == "status":
         if is_mutating(asked.action):
-            with cloud.ending(rule.becomes):
+            with cloud.ending(rule.becomes, rule.message):
                 return call()
         cloud.end_resource(asked.service, asked.account, asked.region, asked.parameters, rule.becomes)
         return call()

@@ -78,6 +78,8 @@ TERMINAL = frozenset(
         "storage-full",
     }
 )
+# Statuses that an export task may end or stay in.
+EXPORT_TERMINAL = frozenset({"FAILED", "STARTING", "IN_PROGRESS", "CANCELING"})
 # What an operation may be made to end in, by service: statuses of RDS, life-cycle states of EFS and statuses of its
 # replications, states of jobs and recovery points of AWS Backup.
 ENDS = {
@@ -113,7 +115,7 @@ class Rule:
         within the answer), ``odd`` (a page of a log file is answered as AWS should not), ``status`` (RDS, EKS,
         EFS, Backup: the call is answered, and its resource ends in ``becomes``). Default: error if there is a code, else throttle.
     :param code: AWS error code of the answer; of ``error``.
-    :param message: its message; of ``throttle`` and ``error``.
+    :param message: its message, of ``throttle`` and ``error``; failure cause of an export task, of ``status``.
     :param status: HTTP status of the answer; of ``throttle`` and ``error``.
     :param becomes: status of the resource or job that the call makes or changes; of ``status``.
     :param hang_s: seconds until the connection is closed; of ``hang``.
@@ -254,7 +256,7 @@ def _check_effect(rule: Rule, given: dict[str, Any]) -> None:
         raise RuleError(f"effect={rule.effect!r} is none of {', '.join(EFFECTS)}")
     belongs = {
         "code": ("error",),
-        "message": ("error", "throttle"),
+        "message": ("error", "throttle", "status"),
         "status": ("error", "throttle"),
         "becomes": ("status",),
         "hang_s": ("hang",),
@@ -275,8 +277,12 @@ def _check_effect(rule: Rule, given: dict[str, Any]) -> None:
     if rule.effect == "status":
         if rule.service not in ENDS:
             raise RuleError(f"service={rule.service!r} has no effect status; only {', '.join(ENDS)} have")
-        if rule.becomes not in ENDS[rule.service]:
-            raise RuleError(f"becomes={rule.becomes!r} is none of {', '.join(sorted(ENDS[rule.service]))}")
+        of_export = rule.service == "rds" and "ExportTask" in rule.action
+        allowed = EXPORT_TERMINAL if of_export else ENDS[rule.service]
+        if rule.becomes not in allowed:
+            raise RuleError(f"becomes={rule.becomes!r} is none of {', '.join(sorted(allowed))}")
+        if rule.message and not of_export:
+            raise RuleError(f"message={rule.message!r} with effect status is the failure cause of an export task only")
 
 
 @lru_cache(maxsize=1)

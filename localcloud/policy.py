@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ Values: TypeAlias = "str | tuple[str, ...]"
 # Condition keys that localcloud gives a value wherever AWS does. A negated operator matches where a key is absent, so a key
 # that is merely not known here must not count as absent.
 KNOWN_KEYS = re.compile(
-    r"^(aws:(PrincipalArn|PrincipalAccount|PrincipalType|RequestedRegion|ResourceAccount|TagKeys)"
+    r"^(aws:(PrincipalArn|PrincipalAccount|PrincipalType|RequestedRegion|ResourceAccount|TagKeys|SourceArn|SourceAccount)"
     r"|aws:(ResourceTag|RequestTag)/.+"
     r"|rds:(cluster|cluster-snapshot|db|cluster-pg|subgrp|og|pg|req)-tag/.+"
     r"|kms:(ViaService|CallerAccount|GrantIsForAWSResource|GranteePrincipal|RetiringPrincipal|GrantOperations"
@@ -31,6 +32,12 @@ KNOWN_KEYS = re.compile(
     r"|sts:(ExternalId|RoleSessionName)|s3:prefix|cloudwatch:namespace|dynamodb:LeadingKeys)$",
     re.IGNORECASE,
 )
+_NUMERIC = {
+    "NumericLessThan": lt,
+    "NumericLessThanEquals": le,
+    "NumericGreaterThan": gt,
+    "NumericGreaterThanEquals": ge,
+}
 ACCOUNT_ROOT = re.compile(r"^(?:arn:aws[\w-]*:iam::)?(\d{12})(?::root)?$")
 
 
@@ -149,6 +156,26 @@ def decide(documents: Iterable[str], request: Request) -> Decision:
     return decision
 
 
+def decide_by_resource(document: str, request: Request) -> Decision:
+    """Decide by the policy of a resource with many parts, such as a bucket: its statements name resources too.
+
+    :raises MalformedPolicyError: see :func:`statements`.
+    """
+    decision = Decision.NOT_ALLOWED
+    for statement in statements(document):
+        denies = statement["Effect"] == "Deny"
+        if not (_action(statement, request) and _principal(statement, request)):
+            continue
+        if {"Resource", "NotResource"} & statement.keys() and not _resource(statement, request, unknown=denies):
+            continue
+        if not _conditions(statement.get("Condition") or {}, request, unknown=denies):
+            continue
+        if denies:
+            return Decision.DENIED
+        decision = Decision.ALLOWED
+    return decision
+
+
 def matches(pattern: str, text: str) -> bool:
     """Whether a text matches a pattern of IAM, in which only ``*`` and ``?`` are special."""
     return _compiled(pattern).fullmatch(text) is not None
@@ -192,7 +219,7 @@ def _named(principal: Any, request: Request) -> bool:
     if not isinstance(principal, dict):
         return False
     if request.service is not None:
-        return request.service in _list(principal.get("Service"))
+        return request.service in _list(principal.get("Service")) or "*" in _list(principal.get("AWS"))
     return any(_names(name, request) for name in _list(principal.get("AWS")))
 
 
@@ -252,6 +279,8 @@ def _compares(operator: str, actual: str | None, wanted: list[str], *, unknown: 
         matched = actual is not None and any(matches(pattern, actual) for pattern in wanted)
     elif positive == "StringEqualsIgnoreCase":
         matched = actual is not None and actual.lower() in {value.lower() for value in wanted}
+    elif positive in _NUMERIC:
+        return actual is not None and any(_NUMERIC[positive](float(actual), float(value)) for value in wanted)
     else:
         return unknown
     return matched if positive == operator else not matched

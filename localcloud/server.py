@@ -30,12 +30,14 @@ from localcloud.services import (
     items,
     kms,
     kms_rules,
+    queues,
     ram,
     secretsmanager,
     stacks,
     sts,
     tables,
     tagging,
+    topics,
 )
 
 if TYPE_CHECKING:
@@ -117,6 +119,8 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         stacks,
         tables,
         items,
+        queues,
+        topics,
     ):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)

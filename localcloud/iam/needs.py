@@ -181,8 +181,10 @@ def _sns(call: Call, _facts: Facts) -> Iterator[Need]:
 
 
 def _sqs(call: Call, _facts: Facts) -> Iterator[Need]:
-    queue = call.text("QueueUrl").rpartition("/")[2] or call.text("QueueName")
-    yield Need(f"sqs:{call.action}", call.arn("sqs", queue) if queue else ANY)
+    owner, _, queue = call.text("QueueUrl").rpartition("/")
+    queue = queue or call.text("QueueName")
+    account = owner.rpartition("/")[2] or call.account  # a URL tells whose queue it is
+    yield Need(f"sqs:{call.action}", f"arn:aws:sqs:{call.region}:{account}:{queue}" if queue else ANY)
 
 
 def _ssm(call: Call, _facts: Facts) -> Iterator[Need]:

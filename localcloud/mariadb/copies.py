@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from localcloud.mariadb.binaries import Binaries
     from localcloud.mariadb.server import Server
 
+# Small and quick to start: the data are read once and thrown away.
+READ_OPTIONS = (
+    "--skip-ssl",
+    "--skip-log-bin",
+    "--innodb-log-file-size=4M",
+    "--innodb-log-buffer-size=2M",
+    "--innodb-buffer-pool-size=32M",
+    "--innodb-temp-data-file-path=ibtmp1:1M:autoextend",
+)
 # Rows come as text, in statements of any size; a small redo log keeps the copy small, the real size comes at the first start.
 REPLAY_OPTIONS = ("--max-allowed-packet=1G", "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=32M")
 

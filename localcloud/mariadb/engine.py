@@ -27,7 +27,7 @@ from localcloud.mariadb.server import ADMIN, Server, data, end_orphan
 from localcloud.mariadb.tls import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pymysql.connections import Connection
 
@@ -181,7 +181,8 @@ class Engine:
         for folder in [*(self._root / "clusters").glob("*"), *(self._root / "snapshots").glob("*")]:
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(self._root / "replays", ignore_errors=True)
+        for name in ("replays", "readings"):
+            shutil.rmtree(self._root / name, ignore_errors=True)
 
     def pid(self, key: str) -> int | None:
         """Return the process id of the cluster's server, None if it does not run."""
@@ -305,6 +306,26 @@ class Engine:
         with self._locked(_snapshot(snapshot_key)):
             files.remove(self._snapshot_folder(snapshot_key))
 
+    @contextlib.contextmanager
+    def reading(self, snapshot_key: str) -> Iterator[Callable[[], Connection]]:
+        """Run a server on a copy of a snapshot for the time of the block: about half a second, 0.3 s of processor time.
+
+        :return: makes connections as rdsadmin. What they write is thrown away.
+        :raises EngineError: no such snapshot, or its server does not start.
+        """
+        work = self._root / "readings" / files.file_name(snapshot_key)
+        files.remove(work)
+        work.mkdir(parents=True)
+        with self._locked(_snapshot(snapshot_key)):
+            files.copy(self._existing_snapshot(snapshot_key), data(work))
+        server = self._server_in(work, f"reading {snapshot_key}", copies.READ_OPTIONS)
+        try:
+            server.start()
+            yield server.connect
+        finally:
+            server.stop(kill=True)
+            files.remove(work)
+
     # --- backups
 
     def follow(self, key: str) -> None:
@@ -408,18 +429,21 @@ class Engine:
             return server
 
     def _new_server(self, folder: Path, key: str, *options: str) -> Server:
+        tls = (
+            f"--ssl-ca={self._authority.ca_file}",
+            f"--ssl-cert={folder / 'server-cert.pem'}",
+            f"--ssl-key={self._authority.server_key_file}",
+        )
+        return self._server_in(folder, key, (*tls, *options))
+
+    def _server_in(self, folder: Path, key: str, options: tuple[str, ...]) -> Server:
         digest = hashlib.sha256(key.encode()).hexdigest()[:12]
         return Server(
             self._binaries,
             folder,
             self._sockets / f"{digest}.sock",
             admin_password=self._password,
-            options=(
-                f"--ssl-ca={self._authority.ca_file}",
-                f"--ssl-cert={folder / 'server-cert.pem'}",
-                f"--ssl-key={self._authority.server_key_file}",
-                *options,
-            ),
+            options=options,
             spawn=lambda start: self._spawner.submit(start).result(),
         )
 
@@ -449,7 +473,8 @@ def end_orphans(home: Path) -> int:
     :return: how many servers there were.
     """
     root = home.resolve() / "mariadb"
-    folders = [*(root / "clusters").glob("*"), *(root / "replays").glob("*"), root / "template.making"]
+    folders = [folder for name in ("clusters", "replays", "readings") for folder in (root / name).glob("*")]
+    folders.append(root / "template.making")
     ended = sum(end_orphan(folder) for folder in folders)
     sockets = root / "sockets"
     if sockets.exists():

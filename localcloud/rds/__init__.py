@@ -44,6 +44,8 @@ def install(cloud: Cloud) -> None:
         "core": core,
         "engine": core.engine,
         "lifecycle": core.lifecycle,
+        "delivery": core.delivery,
+        "runs": Response.service.exports.runs,
         **vars(Response.service),
     }
     cloud.store.part("rds", Part(recovery.dump, recovery.load, "rds", anchors))
@@ -77,6 +79,9 @@ def _end(service: Service, account: str, name: str, parameters: dict[str, Any], 
             except RdsError:
                 continue
             core.lifecycle.end(resource, status)
+        task = region.exports.get(parameters.get("ExportTaskIdentifier") or "")
+        if task is not None:
+            service.exports.runs.end(task, status)
 
 
 def _hold(core: Core, parameters: dict[str, Any]) -> dict[str, Any]:

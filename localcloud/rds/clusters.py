@@ -17,6 +17,7 @@ from localcloud.rds.errors import (
     InvalidParameterCombinationError,
     InvalidParameterValueError,
 )
+from localcloud.rds.events import kinds
 from localcloud.rds.model import Cluster, Role
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class Clusters:
             if cluster.secret:
                 cluster.secret.status = "active"
             self.core.turn(cluster, "available")
-            self.core.event(cluster, "DB cluster created", "creation")
+            self.core.event(cluster, kinds.CLUSTER_CREATED)
 
     def describe(self, region: Region, params: Params) -> dict[str, Any]:
         """DescribeDBClusters."""
@@ -293,7 +294,7 @@ class Clusters:
         def removed() -> None:
             with core.lock:
                 region.clusters.pop(cluster.identifier, None)
-                core.event(cluster, "DB cluster deleted", "deletion")
+                core.event(cluster, kinds.CLUSTER_DELETED)
                 for snapshot in list(region.snapshots.values()) if automated else ():
                     if snapshot.snapshot_type == "automated" and snapshot.cluster_resource_id == cluster.resource_id:
                         self.snapshots.remove(region, snapshot)
@@ -324,7 +325,7 @@ class Clusters:
         def done() -> None:
             with core.lock:
                 self._turn_all(cluster, members, "stopped", listening=False)
-                core.event(cluster, "DB cluster stopped", "notification")
+                core.event(cluster, kinds.CLUSTER_STOPPED)
 
         core.lifecycle.run(
             f"stop {cluster.identifier}", lifecycle.STOP, work, done, partial(core.fail, cluster), cluster
@@ -355,7 +356,7 @@ class Clusters:
             core.expose(cluster)
             with core.lock:
                 self._turn_all(cluster, members, "available", listening=True)
-                core.event(cluster, "DB cluster started", "notification")
+                core.event(cluster, kinds.CLUSTER_STARTED)
 
         core.lifecycle.run(
             f"start {cluster.identifier}", lifecycle.START, work, done, partial(core.fail, cluster), cluster
@@ -383,7 +384,7 @@ class Clusters:
             with core.lock:
                 promote(region, cluster, min(readers, key=promotion_order))
                 core.turn(cluster, "available")
-                core.event(cluster, "Completed failover to DB instance", "failover")
+                core.event(cluster, kinds.FAILOVER_COMPLETED)
 
         core.lifecycle.run(
             f"fail over {cluster.identifier}", lifecycle.FAILOVER, None, done, partial(core.fail, cluster), cluster

@@ -20,6 +20,7 @@ from localcloud.rds.errors import (
     KmsKeyNotAccessibleError,
     SnapshotNotFoundError,
 )
+from localcloud.rds.events.delivery import Delivery
 from localcloud.rds.lifecycle import LAG, Lifecycle
 from localcloud.rds.model import Cluster, Event, Instance, Region, Snapshot
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localcloud.cloud import Cloud
+    from localcloud.rds.events.kinds import Kind
     from localcloud.rds.logs.collector import Collector
 
 KEPT_EVENTS = 1000
@@ -56,6 +58,7 @@ class Core:
         self.lifecycle = Lifecycle(
             cloud.config.wait_s, ends_in=lambda: cloud.ends_in, lock=self.lock, changed=self._changed
         )
+        self.delivery = Delivery(self)
         self.logs: Collector  # RDS puts it here
         self.regions: dict[tuple[str, str], Region] = {}
         self.retained: dict[
@@ -285,12 +288,32 @@ class Core:
 
     # ---- events ----------------------------------------------------------------------------------------------------
 
-    def event(self, resource: Cluster | Instance | Snapshot, message: str, *categories: str) -> None:
-        """Note an event for DescribeEvents."""
-        kinds = {Cluster: "db-cluster", Instance: "db-instance", Snapshot: "db-cluster-snapshot"}
+    def event(self, resource: Cluster | Instance | Snapshot, kind: Kind, **words: str) -> None:
+        """Note an event of a resource, and tell those who have subscribed to it.
+
+        :param words: what the names in the kind's message stand for.
+        """
+        types = {Cluster: "db-cluster", Instance: "db-instance", Snapshot: "db-cluster-snapshot"}
+        source = types[type(resource)], resource.identifier, resource.arn
+        self.note(resource.account, resource.region, source, kind, resource.tags, **words)
+
+    def note(
+        self, account: str, region: str, source: tuple[str, str, str], kind: Kind, tags: dict[str, str], **words: str
+    ) -> None:
+        """Note an event of anything.
+
+        :param source: its type, such as ``db-snapshot``, identifier and ARN.
+        """
+        event = Event(
+            *source,
+            kind.message.format(**words),
+            [kind.category],
+            time.time(),
+            kind.id and f"RDS-EVENT-{kind.id}",
+            dict(tags),
+        )
         with self.lock:
-            events = self.region(resource.account, resource.region).events
-            events.append(
-                Event(kinds[type(resource)], resource.identifier, resource.arn, message, list(categories), time.time())
-            )
+            events = self.region(account, region).events
+            events.append(event)
             del events[:-KEPT_EVENTS]
+            self.delivery.tell(event, account, region)

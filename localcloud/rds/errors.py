@@ -184,3 +184,114 @@ class InstanceNotReadyError(RdsError):
     """The instance's logs cannot be read while it is in its status."""
 
     code = "DBInstanceNotReady"
+
+
+class DBSnapshotNotFoundError(RdsError):
+    """No such snapshot of an instance in this account and region."""
+
+    code = "DBSnapshotNotFound"
+
+
+class ExportTaskAlreadyExistsError(RdsError):
+    """The identifier was used before, also by a task that has ended."""
+
+    code = "ExportTaskAlreadyExists"
+
+
+class ExportTaskNotFoundError(RdsError):
+    """No such export task in this account and region."""
+
+    code = "ExportTaskNotFound"
+
+
+class InvalidExportTaskStateError(RdsError):
+    """The task has ended, or is being canceled."""
+
+    code = "InvalidExportTaskStateFault"
+
+
+class ExportTaskLimitReachedError(RdsError):
+    """Too many tasks run in this account and region.
+
+    The code is not in botocore's model of the service; users report it, with HTTP status 400.
+    """
+
+    code = "ExportTaskLimitReachedFault"
+
+
+class InvalidExportSourceStateError(RdsError):
+    """The source's status does not allow an export."""
+
+    code = "InvalidExportSourceState"
+
+
+class InvalidExportOnlyError(RdsError):
+    """ExportOnly is not a list of databases and tables."""
+
+    code = "InvalidExportOnly"
+
+
+class InvalidS3BucketError(RdsError):
+    """The bucket does not exist, is in another region, or may not be looked at."""
+
+    code = "InvalidS3BucketFault"
+
+
+class IamRoleNotFoundError(RdsError):
+    """No such role, or RDS may not assume it."""
+
+    code = "IamRoleNotFound"
+
+
+class IamRoleMissingPermissionsError(RdsError):
+    """The role may not do what an export does in the bucket."""
+
+    code = "IamRoleMissingPermissions"
+
+
+class SubscriptionNotFoundError(RdsError):
+    """No such event subscription in this account and region."""
+
+    code = "SubscriptionNotFound"
+
+
+class SubscriptionAlreadyExistsError(RdsError):
+    """The name is taken."""
+
+    code = "SubscriptionAlreadyExist"
+
+
+class SubscriptionCategoryNotFoundError(RdsError):
+    """The source type has no such category of events."""
+
+    code = "SubscriptionCategoryNotFound"
+
+
+class SubscriptionQuotaExceededError(RdsError):
+    """20 event subscriptions per region by default."""
+
+    code = "EventSubscriptionQuotaExceeded"
+
+
+class TopicNotFoundError(RdsError):
+    """No such SNS topic."""
+
+    code = "SNSTopicArnNotFound"
+
+
+class InvalidTopicError(RdsError):
+    """RDS cannot publish to such a topic."""
+
+    code = "SNSInvalidTopic"
+
+
+class TopicNotAuthorizedError(RdsError):
+    """The topic's policy does not let RDS publish."""
+
+    code = "SNSNoAuthorization"
+
+
+class SourceNotFoundError(RdsError):
+    """The source of events does not exist."""
+
+    code = "SourceNotFound"

@@ -18,6 +18,7 @@ from localcloud.rds.errors import (
     InvalidParameterCombinationError,
     InvalidParameterValueError,
 )
+from localcloud.rds.events import kinds
 from localcloud.rds.model import Instance
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ class Instances:
         def done() -> None:
             with core.lock:
                 region.instances.pop(instance.identifier, None)
-                core.event(instance, "DB instance deleted", "deletion")
+                core.event(instance, kinds.INSTANCE_DELETED)
 
         core.lifecycle.run(
             f"delete instance {instance.identifier}",
@@ -274,7 +275,7 @@ class Instances:
             with core.lock:
                 instance.parameter_status = "in-sync"
                 core.turn(instance, "available")
-                core.event(instance, "DB instance restarted", "availability")
+                core.event(instance, kinds.INSTANCE_RESTARTED)
 
         core.lifecycle.run(
             f"reboot {instance.identifier}", lifecycle.REBOOT, work, done, partial(core.fail, instance), instance
@@ -296,7 +297,7 @@ class Instances:
         core.expose(cluster)
         available = partial(core.turn, instance, "available")
         with core.lock:
-            core.event(instance, "DB instance created", "creation")
+            core.event(instance, kinds.INSTANCE_CREATED)
             if not instance.monitoring_interval:
                 available()
                 return
@@ -329,7 +330,7 @@ class Instances:
             core.expose(cluster)
             with core.lock:
                 core.turn(instance, "available")
-                core.event(instance, f"Renamed instance from {old} to {new}", "notification")
+                core.event(instance, kinds.INSTANCE_RENAMED, old=old, new=new)
 
         core.lifecycle.run(
             f"rename instance {old} to {new}",

@@ -10,13 +10,16 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from localcloud.rds.model import Snapshot
+from localcloud.rds.model import ExportTask, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
     from localcloud.rds.model import Cluster, Instance
+
+    Resource: TypeAlias = Cluster | Instance | Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ STOP = 1.0
 REBOOT = 0.5
 FAILOVER = 0.5
 ROLE = 0.3
+EXPORT_START = 1.0
+EXPORT = 2.0
+EXPORT_CANCEL = 0.5
 LAG = 0.25  # describe after a modify still says available for a moment
 
 
@@ -48,7 +54,7 @@ class Operation:
 
     :param what: for the log.
     :param end: epoch seconds before which it is not over.
-    :param resource: what it is about.
+    :param resource: what it is about; an export task sees itself to how it ends.
     :param ends_in: status of failure that ``resource`` shall end in, whatever the work comes to; None without.
     """
 
@@ -57,7 +63,7 @@ class Operation:
     work: Callable[[], None] | None
     done: Callable[[], None]
     failed: Callable[[], None]
-    resource: Cluster | Instance | Snapshot | None = None
+    resource: Resource | ExportTask | None = None
     ends_in: str | None = None
 
 
@@ -114,7 +120,7 @@ class Lifecycle:
         work: Callable[[], None] | None,
         done: Callable[[], None],
         failed: Callable[[], None],
-        resource: Cluster | Instance | Snapshot | None = None,
+        resource: Resource | ExportTask | None = None,
     ) -> None:
         """Start an operation and return at once.
 
@@ -126,13 +132,14 @@ class Lifecycle:
         :param resource: what a fault rule lets fail; None if nothing can.
         """
         end = time.time() + self.seconds(factor)
-        self._begin(Operation(what, end, work, done, failed, resource, self._ends_in() if resource else None))
+        fails = resource is not None and not isinstance(resource, ExportTask)
+        self._begin(Operation(what, end, work, done, failed, resource, self._ends_in() if fails else None))
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Run ``action`` after so many seconds of real time."""
         self._begin(Operation("wait", time.time() + seconds, None, action, action))
 
-    def end(self, resource: Cluster | Instance | Snapshot, status: str) -> None:
+    def end(self, resource: Resource, status: str) -> None:
         """Let a resource be in a status of failure from now on, and what is under way for it end in it."""
         with self._guard:
             for operation in self._operations.values():
@@ -202,7 +209,7 @@ class Lifecycle:
         timer.start()
 
     def _over(self, operation: Operation, turn: Callable[[], None]) -> None:
-        if operation.ends_in and operation.resource:
+        if operation.ends_in and operation.resource and not isinstance(operation.resource, ExportTask):
             with self._lock:
                 turn()
                 self._turn(operation.resource, operation.ends_in)
@@ -212,7 +219,7 @@ class Lifecycle:
             self._operations.pop(id(operation), None)
         self._changed()
 
-    def _turn(self, resource: Cluster | Instance | Snapshot, status: str) -> None:
+    def _turn(self, resource: Resource, status: str) -> None:
         with self._lock:
             if not isinstance(resource, Snapshot):
                 resource.lag_until = 0.0

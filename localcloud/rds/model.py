@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SnapshotType = Literal["manual", "automated"]
+SnapshotType = Literal["manual", "automated", "awsbackup"]
 
 
 @dataclass
@@ -172,8 +172,92 @@ class Snapshot:
 
 
 @dataclass
+class ExportTask:
+    """An export of a snapshot's or a cluster's data to S3.
+
+    :param source_kind: ``cluster-snapshot``, ``snapshot`` or ``cluster``, as in the source's ARN.
+    :param source_key: of the data in the engine when the task was started.
+    :param key: of the task's own copy of these data, which are gone when it has ended.
+    :param snapshot_time: epoch seconds; so old the data are.
+    :param expected_s: seconds that the extraction is expected to take, from which the progress is told.
+    :param extracting: epoch seconds; since then it is in progress.
+    :param done: part of the work that is over, 0 to 1.
+    :param extracted_bytes: size of what has been extracted.
+    :param fails: failure cause that a fault rule wants.
+    :param sticks: status that a fault rule wants the task to stay in.
+    :param tables: ``perTableStatus`` of its manifest.
+    :param warnings: lists ``skippedTables``, ``skippedObjectives`` and ``general``.
+    """
+
+    account: str
+    region: str
+    identifier: str
+    source_arn: str
+    source_kind: str
+    source_key: str
+    key: str
+    bucket: str
+    prefix: str
+    role_arn: str
+    kms_key_id: str
+    export_only: list[str]
+    snapshot_time: float
+    started: float
+    status: str = "STARTING"
+    ended: float | None = None
+    expected_s: float = 0.0
+    extracting: float = 0.0
+    done: float = 0.0
+    extracted_bytes: int = 0
+    failure: str | None = None
+    fails: str = ""
+    sticks: str = ""
+    tables: list[dict[str, Any]] = field(default_factory=list)
+    warnings: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+
+    @property
+    def source_type(self) -> str:
+        """``SourceType``."""
+        return "CLUSTER" if self.source_kind == "cluster" else "SNAPSHOT"
+
+    @property
+    def path(self) -> str:
+        """Key of the folder of all its objects, without a slash at the end."""
+        return f"{self.prefix}/{self.identifier}" if self.prefix else self.identifier
+
+
+@dataclass
+class Subscription:
+    """An event subscription.
+
+    :param categories: empty for all.
+    :param sources: identifiers; empty for all.
+    """
+
+    account: str
+    region: str
+    name: str
+    topic: str
+    created: float
+    source_type: str | None = None
+    categories: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    enabled: bool = True
+    status: str = "active"
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """ARN."""
+        return f"arn:aws:rds:{self.region}:{self.account}:es:{self.name}"
+
+
+@dataclass
 class Event:
-    """An entry of DescribeEvents."""
+    """An entry of DescribeEvents.
+
+    :param id: such as ``RDS-EVENT-0169``; empty for what AWS has no event of, which is told to no subscription.
+    """
 
     source_type: str
     source: str
@@ -181,6 +265,8 @@ class Event:
     message: str
     categories: list[str]
     time: float
+    id: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -193,6 +279,12 @@ class Region:
     instances: dict[str, Instance] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    exports: dict[str, ExportTask] = field(default_factory=dict)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a saved state, also one from before there were exports."""
+        vars(self).update(vars(Region(state["account"], state["name"])) | state)
 
     def members(self, cluster: Cluster) -> list[Instance]:
         """Instances of a cluster, writer first."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from localcloud.rds import catalog, lifecycle, managed, network, rules, views
 from localcloud.rds.clusters import check_free, scaling
 from localcloud.rds.errors import InvalidClusterStateError, InvalidParameterCombinationError
+from localcloud.rds.events import kinds
 
 if TYPE_CHECKING:
     from localcloud.rds.core import Core
@@ -173,7 +174,7 @@ class ModifyCluster:
                 if cluster.secret:
                     cluster.secret.status = "active"
                 core.turn(cluster, "available")
-                core.event(cluster, "Reset master credentials", "configuration change")
+                core.event(cluster, kinds.CREDENTIALS_RESET)
                 if then:
                     then()
 
@@ -205,7 +206,7 @@ class ModifyCluster:
             core.expose(cluster)
             with core.lock:
                 core.turn(cluster, "available")
-                core.event(cluster, f"Renamed cluster from {old} to {new}", "notification")
+                core.event(cluster, kinds.CLUSTER_RENAMED, old=old, new=new)
 
         core.lifecycle.run(
             f"rename {old} to {new}",

@@ -12,6 +12,7 @@ import pymysql
 from localcloud.mariadb.errors import EngineError
 from localcloud.rds import standalone
 from localcloud.rds.errors import RdsError
+from localcloud.rds.events import kinds
 from localcloud.rds.lifecycle import REBOOT
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Recovery:
             | set(core.retained)
             | {database.dbi_resource_id for database in standalone.served()}
             | {snapshot.key for region in core.regions.values() for snapshot in region.snapshots.values()}
+            | {task.key for region in core.regions.values() for task in region.exports.values() if task.ended is None}
         )
         for region, cluster in self._clusters():
             if _had_server(region, cluster):
@@ -150,7 +152,7 @@ class Recovery:
             self._restarts[cluster.resource_id] += 1
         with core.lock:
             for member in region.members(cluster)[:1]:
-                core.event(member, "DB instance restarted", "availability")
+                core.event(member, kinds.INSTANCE_RESTARTED)
 
     def _boot(self, region: Region, cluster: Cluster) -> None:
         core = self.core

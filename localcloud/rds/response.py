@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from moto.core.parse import XFormedDict
@@ -21,6 +19,9 @@ from localcloud.rds.errors import (
     LogFileNotFoundError,
     RdsError,
 )
+from localcloud.rds.events import history
+from localcloud.rds.events.subscriptions import Subscriptions
+from localcloud.rds.exports.api import Exports
 from localcloud.rds.instances import Instances
 from localcloud.rds.logs.api import LogFiles
 from localcloud.rds.modify import ModifyCluster
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
     from localcloud.rds.core import Core
     from localcloud.rds.model import Cluster, Instance, Params, Region, Snapshot
-
-DEFAULT_EVENT_WINDOW_S = 3600
 
 
 class Plain(ActionResult):
@@ -70,6 +69,8 @@ class Service:
         self.instances = Instances(core)
         self.tagging = Tagging(core)
         self.logs = LogFiles(core)
+        self.subscriptions = Subscriptions(core)
+        self.exports = Exports(core)
 
 
 class Response(RDSResponse):
@@ -352,25 +353,47 @@ class Response(RDSResponse):
         return super().modify_db_cluster_parameter_group()
 
     def describe_events(self) -> ActionResult:
-        """DescribeEvents of clusters, members and cluster snapshots, the last hour unless asked otherwise."""
-        params = self.plain_params
-        now = time.time()
-        window = float(params.get("Duration", DEFAULT_EVENT_WINDOW_S / 60)) * 60
-        end = _epoch(params["EndTime"]) if params.get("EndTime") else now
-        start = _epoch(params["StartTime"]) if params.get("StartTime") else end - window
-        with self.service.core.lock:
-            found = [
-                event
-                for event in self.here.events
-                if start <= event.time <= end
-                and params.get("SourceType") in {None, event.source_type}
-                and (params.get("SourceIdentifier") or event.source).lower() == event.source
-                and (not params.get("EventCategories") or set(params["EventCategories"]) & set(event.categories))
-            ]
-        page, marker = rules.page(found, params, lambda event: f"{event.time:.6f}/{event.source}/{event.message}")
-        return Plain({"Events": [views.event(event) for event in page], "Marker": marker})
+        """DescribeEvents."""
+        return Plain(history.describe(self.service.core, self.here, self.plain_params))
 
+    def describe_event_categories(self) -> ActionResult:
+        """DescribeEventCategories."""
+        return Plain(history.describe_categories(self.plain_params))
 
-def _epoch(value: datetime) -> float:
-    """Moto parses times to UTC without a zone."""
-    return value.replace(tzinfo=UTC).timestamp()
+    def create_event_subscription(self) -> ActionResult:
+        """CreateEventSubscription."""
+        return Plain({"EventSubscription": self.service.subscriptions.create(self.here, self.plain_params)})
+
+    def modify_event_subscription(self) -> ActionResult:
+        """ModifyEventSubscription."""
+        return Plain({"EventSubscription": self.service.subscriptions.modify(self.here, self.plain_params)})
+
+    def delete_event_subscription(self) -> ActionResult:
+        """DeleteEventSubscription."""
+        return Plain({"EventSubscription": self.service.subscriptions.delete(self.here, self.plain_params)})
+
+    def describe_event_subscriptions(self) -> ActionResult:
+        """DescribeEventSubscriptions."""
+        return Plain(self.service.subscriptions.describe(self.here, self.plain_params))
+
+    def add_source_identifier_to_subscription(self) -> ActionResult:
+        """AddSourceIdentifierToSubscription."""
+        return Plain({"EventSubscription": self.service.subscriptions.add_source(self.here, self.plain_params)})
+
+    def remove_source_identifier_from_subscription(self) -> ActionResult:
+        """RemoveSourceIdentifierFromSubscription."""
+        return Plain({"EventSubscription": self.service.subscriptions.remove_source(self.here, self.plain_params)})
+
+    # ---- exports -----------------------------------------------------------------------------------------------------
+
+    def start_export_task(self) -> ActionResult:
+        """StartExportTask."""
+        return Plain(self.service.exports.start(self.here, self.plain_params))
+
+    def describe_export_tasks(self) -> ActionResult:
+        """DescribeExportTasks."""
+        return Plain(self.service.exports.describe(self.here, self.plain_params))
+
+    def cancel_export_task(self) -> ActionResult:
+        """CancelExportTask."""
+        return Plain(self.service.exports.cancel(self.here, self.plain_params))

@@ -16,6 +16,7 @@ from localcloud.rds.errors import (
     InvalidParameterValueError,
     SnapshotNotFoundError,
 )
+from localcloud.rds.events import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +208,7 @@ class Restore:
             with core.lock:
                 cluster.restoring_from = None
                 core.turn(cluster, "available")
-                core.event(cluster, "Restored cluster", "creation")
+                core.event(cluster, kinds.CLUSTER_RESTORED)
 
         def failed() -> None:
             with core.lock:

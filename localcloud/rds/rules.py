@@ -39,22 +39,28 @@ class Quotas:
     :param instances: instances.
     :param manual_snapshots: manual cluster snapshots, those being made included.
     :param copies: cluster snapshot copies in progress to the region.
+    :param exports: export tasks that run, of snapshots and clusters together.
+    :param subscriptions: event subscriptions.
     """
 
     clusters: int = 40
     instances: int = 40
     manual_snapshots: int = 100
     copies: int = 5
+    exports: int = 5
+    subscriptions: int = 20
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Quotas:
-        """Quotas from LOCALCLOUD_RDS_QUOTA_CLUSTERS, _INSTANCES, _MANUAL_SNAPSHOTS and _COPIES; whole numbers."""
+        """Quotas from LOCALCLOUD_RDS_QUOTA_CLUSTERS, _INSTANCES and so on; whole numbers."""
         env = os.environ if environ is None else environ
         return cls(
             clusters=int(env.get("LOCALCLOUD_RDS_QUOTA_CLUSTERS") or cls.clusters),
             instances=int(env.get("LOCALCLOUD_RDS_QUOTA_INSTANCES") or cls.instances),
             manual_snapshots=int(env.get("LOCALCLOUD_RDS_QUOTA_MANUAL_SNAPSHOTS") or cls.manual_snapshots),
             copies=int(env.get("LOCALCLOUD_RDS_QUOTA_COPIES") or cls.copies),
+            exports=int(env.get("LOCALCLOUD_RDS_QUOTA_EXPORTS") or cls.exports),
+            subscriptions=int(env.get("LOCALCLOUD_RDS_QUOTA_SUBSCRIPTIONS") or cls.subscriptions),
         )
 
 

@@ -20,6 +20,7 @@ from localcloud.rds.errors import (
     SnapshotNotFoundError,
     SnapshotQuotaExceededError,
 )
+from localcloud.rds.events import kinds
 from localcloud.rds.model import Snapshot, SnapshotType
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Snapshots:
                 tags={**(cluster.tags if cluster.copy_tags else {}), **tags},
             )
             region.snapshots[identifier] = snapshot
-            core.event(snapshot, "Creating cluster snapshot", "backup")
+            core.event(snapshot, kinds.CLUSTER_SNAPSHOT_CREATING[kind == "automated"])
         return snapshot
 
     def begin(self, cluster: Cluster, snapshot: Snapshot, done: Callable[[], None], failed: Callable[[], None]) -> None:
@@ -146,7 +147,7 @@ class Snapshots:
         core = self.core
 
         def complete() -> None:
-            self._complete(snapshot, "Cluster snapshot created")
+            self._complete(snapshot)
             done()
 
         def fail() -> None:
@@ -252,11 +253,12 @@ class Snapshots:
                 }
             )
             region.snapshots[identifier] = snapshot
+            core.event(snapshot, kinds.CLUSTER_SNAPSHOT_CREATING[False])
         core.lifecycle.run(
             f"copy {source.arn} to {identifier}",
             lifecycle.COPY,
             partial(core.once, snapshot.key, partial(core.engine.copy_snapshot, source.key, snapshot.key)),
-            partial(self._complete, snapshot, "Cluster snapshot copied"),
+            partial(self._complete, snapshot),
             partial(core.fail, snapshot),
             snapshot,
         )
@@ -289,7 +291,7 @@ class Snapshots:
         def done() -> None:
             with core.lock:
                 region.snapshots.pop(snapshot.identifier, None)
-                core.event(snapshot, "Deleted cluster snapshot", "deletion")
+                core.event(snapshot, kinds.CLUSTER_SNAPSHOT_DELETED)
 
         core.lifecycle.run(
             f"delete snapshot {snapshot.identifier}",
@@ -307,13 +309,13 @@ class Snapshots:
                 f"Cannot create a snapshot because the database cluster {cluster.identifier} has no available instance."
             )
 
-    def _complete(self, snapshot: Snapshot, message: str) -> None:
+    def _complete(self, snapshot: Snapshot) -> None:
         size = self.core.engine.size_bytes(snapshot.key)
         with self.core.lock:
             snapshot.allocated_gib = max(1, -(-size // GIB))
             snapshot.copying = False
             snapshot.status = "available"
-            self.core.event(snapshot, message, "backup")
+            self.core.event(snapshot, kinds.CLUSTER_SNAPSHOT_CREATED[snapshot.snapshot_type == "automated"])
 
     def _copy_key(self, region: Region, source: Snapshot, key: str | None) -> str | None:
         """Key of a copy; checks that the account may read the source and use the target key."""

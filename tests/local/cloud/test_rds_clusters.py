@@ -302,6 +302,9 @@ def test_catalogue(staging: Any) -> None:
 
 def test_events(production: Any, base: h.Base) -> None:
     events = production.describe_events(SourceType="db-cluster-snapshot", SourceIdentifier="rds-base")["Events"]
-    assert [event["Message"] for event in events] == ["Creating cluster snapshot", "Cluster snapshot created"]
+    assert [event["Message"] for event in events] == [
+        "Creating manual cluster snapshot",
+        "Manual cluster snapshot created",
+    ]
     assert production.describe_events(SourceType="db-cluster", SourceIdentifier="nope")["Events"] == []
     assert events[0]["SourceArn"] == base.arn

@@ -1,0 +1,1 @@
+"""Exports of snapshots and clusters to S3: tasks with AWS's rules, and Parquet of the real data."""
