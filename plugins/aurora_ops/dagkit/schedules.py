@@ -31,6 +31,15 @@ def of_environment(schedule: str | None, settings: Environment) -> CronTriggerTi
     return CronTriggerTimetable(schedule, timezone=settings.timezone, run_immediately=timedelta(0))
 
 
+def often(minutes: int) -> CronTriggerTimetable:
+    """Build the timetable of a DAG that looks whether there is something to do: times to come only.
+
+    :param minutes: at most that many apart, 1 to 60.
+    """
+    expression = "0 * * * *" if minutes == 60 else f"*/{minutes} * * * *"
+    return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
+
+
 def daily_at(hour: int) -> CronTriggerTimetable:
     """Build the timetable of a DAG that belongs to no environment: once a day at an hour of UTC, times to come only.
 
