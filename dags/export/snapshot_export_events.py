@@ -15,9 +15,10 @@ being made may start none. Not by hand: to export a certain snapshot trigger `sn
 **Triage.** `decide_exports` red: settings, the orchestrator's connection, or the state table. `start_exports` red: there is no DAG
 `snapshot_export_<environment>`, or Airflow's database. `keep_position` red: RDS could not be asked for the events it names; they
 are looked at again for a day, all others are done with. No runs although snapshots are made: the log of the triggerer says whether
-the queue can be read; then the subscription and the topic; then whether this DAG is switched on: while it is off events are
-stored, and handled when it goes on. What no event told of is found by the nightly `snapshot_export_<environment>`. Messages among
-the dead letters: too long, or Airflow's database did not store them in time; move them back with a redrive.
+the queue can be read; then the subscription and the topic; then whether this DAG is switched on: nobody listens while it is off,
+and messages wait in the queue for as long as that keeps them. (Airflow begins to listen when it parses the file of a DAG that is
+on.) What no event told of is found by the nightly `snapshot_export_<environment>`. Messages among the dead letters: too long, or
+Airflow's database did not store them in time; move them back with a redrive.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def _sns(call: Call, _facts: Facts) -> Iterator[Need]:
 
 def _sqs(call: Call, _facts: Facts) -> Iterator[Need]:
     queue = call.text("QueueUrl").rpartition("/")[2] or call.text("QueueName")
-    yield Need(f"sqs:{call.action}", call.arn("sqs", queue) if queue else ANY)
+    yield Need(f"sqs:{call.action.removesuffix('Batch')}", call.arn("sqs", queue) if queue else ANY)
 
 
 def _ssm(call: Call, _facts: Facts) -> Iterator[Need]:

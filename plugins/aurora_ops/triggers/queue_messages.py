@@ -13,8 +13,8 @@ queue's own visibility timeout does not matter: each receipt asks for ``VISIBILI
 
 from __future__ import annotations
 
-import asyncio
 import time
+from asyncio import get_running_loop, sleep
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -36,7 +36,7 @@ VISIBILITY_S = 60
 MOST_UNFINISHED = 500
 _PROLONG_AFTER_S = 20.0
 _RIGHTS: tuple[str, ...] = ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
-_SHOW_REFUSED_AFTER_S = 30
+_BACK_AFTER_S = 30
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 _FULL_PAUSE_S = 0.5
 
@@ -155,7 +155,7 @@ class QueueProducer(SharedStreamProducer):
         pause_s, said = _SHORTEST_PAUSE_S, ""
         while True:
             if len(self._unfinished) >= MOST_UNFINISHED:
-                await asyncio.sleep(_FULL_PAUSE_S)
+                await sleep(_FULL_PAUSE_S)
                 continue
             try:
                 found = await self._in_thread(self._poll)
@@ -164,7 +164,7 @@ class QueueProducer(SharedStreamProducer):
                 told = self._log.error if str(exc) != said else self._log.info
                 told("the queue cannot be read; trying again", error=str(exc), pause_s=pause_s)
                 said = str(exc)
-                await asyncio.sleep(pause_s)
+                await sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                 continue
             if said:
@@ -179,20 +179,18 @@ class QueueProducer(SharedStreamProducer):
         return broker_payload[0]
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Delete messages whose events are stored; have the others received again.
+        """Delete messages whose events are stored; have the others received again, in half a minute.
 
-        One that failed comes again at once, one that was refused after half a minute; the queue's redrive policy counts, and makes
-        them dead letters. What cannot be said of a message now is left as it is: it comes again when its time is over, which leads
-        to nothing new.
+        A message is given back where its event could not be stored in time, was refused, or where nobody listened. Not at once: the
+        queue's redrive policy counts how often it is received, and a database that is away for a minute must not make dead letters.
+        What cannot be said of a message now is left as it is: it comes again when its time is over, which leads to nothing new.
         """
         clean = [item.broker_payload[1] for item in batch if item.outcome.is_clean]
-        refused = [item.broker_payload[1] for item in batch if item.outcome.rejected]
-        failed = [item.broker_payload[1] for item in batch if not item.outcome.is_clean and not item.outcome.rejected]
-        for receipt in (*clean, *refused, *failed):
+        others = [item.broker_payload[1] for item in batch if not item.outcome.is_clean]
+        for receipt in (*clean, *others):
             self._unfinished.pop(receipt, None)
         await self._say("delete", lambda hook, url: hook.delete(url, clean), clean)
-        await self._say("give back", lambda hook, url: hook.show_after(url, refused, _SHOW_REFUSED_AFTER_S), refused)
-        await self._say("give back", lambda hook, url: hook.show_after(url, failed, 0), failed)
+        await self._say("give back", lambda hook, url: hook.show_after(url, others, _BACK_AFTER_S), others)
 
     async def aclose(self) -> None:
         """Let the threads go; a poll under way ends by itself, and what it brings comes again."""
@@ -236,5 +234,5 @@ class QueueProducer(SharedStreamProducer):
             self._log.warning(f"could not {doing} messages, which come again", messages=len(receipts), errors=problems)
 
     async def _in_thread(self, function: Callable[[], Answer]) -> Answer:
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         return await loop.run_in_executor(self._threads, partial(copy_context().run, function))

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Asset, TriggerRule, task
 
-from aurora_ops.core.errors import TransientError
+from aurora_ops.core.errors import StateError
 from aurora_ops.core.settings import Environment
 from aurora_ops.operators.export_events import POSITION_KEY, DecideExportsOperator
 from aurora_ops.task_groups.mapped import listed
@@ -25,7 +25,7 @@ def _kept(decided: dict[str, Any], asset_state_store: Any = None) -> None:
     asset_state_store.set(POSITION_KEY, decided["position"])
     if decided["failed"]:
         lines = "\n".join(f"- {one['event_id']} {one['source_arn']}: {one['why']}" for one in decided["left"])
-        raise TransientError(f"{decided['failed']} events are left to the next run, which looks again:\n{lines}")
+        raise StateError(f"{decided['failed']} events are left to the next run, which looks again:\n{lines}")
 
 
 def export_on_events(settings: Environment, asset: Asset, environment_file: Path) -> None:
@@ -49,7 +49,7 @@ def export_on_events(settings: Environment, asset: Asset, environment_file: Path
         skip_when_already_exists=True,
         **_RETRIES,
     ).expand_kwargs(listed("list_exports", Outputs(decided)["export"]))
-    kept = _kept.override(task_id="keep_position", inlets=[asset], retries=0, trigger_rule=TriggerRule.NONE_FAILED)(
+    kept = _kept.override(task_id="keep_position", inlets=[asset], trigger_rule=TriggerRule.NONE_FAILED)(
         Outputs(decided).all
     )
     started >> kept
