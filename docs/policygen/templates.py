@@ -30,6 +30,8 @@ OPTIONAL = {
     "LogBucket": "StoreLogs SeeLogBucket LookAtLogBucket KeepLogRecords",
     "LogDatabase": "MakeLogTable",
     "LogKey": "EncryptLogs",
+    "ExportTableName": "KeepExportStates",
+    "EventQueue": "HearOfSnapshots",
     "EndpointParameter": "PublishEndpoint",
     "Vault": "ReadVault SeeVault",
     "BackupRole": "PassBackupRole",
@@ -278,7 +280,14 @@ _ORCHESTRATION: dict[str, Any] = {
 
 def _parameters(place: str, example: Environment) -> dict[str, Any]:
     """Write the parameters; who is trusted, and with which ExternalId, has no default."""
-    defaults = {**_defaults(example), **_defaults_of_files(example, place)}
+    of_place = of_environment(example, place)
+    heard = of_place["ExportRegion"] and of_place["EventQueue"]
+    defaults = {
+        **_defaults(example),
+        **_defaults_of_files(example, place),
+        "ExportTableName": example.exports.state_table if example.exports else "",
+        "EventQueue": heard[0] if heard else "",
+    }
     return {
         "RoleName": {"Type": "String", "Default": ROLE_NAMES[place], "Description": "Name of the role"},
         "TrustedPrincipalArn": {

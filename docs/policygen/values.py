@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 
 from aurora_ops.core import naming, retention_plan
+from aurora_ops.core.exports import names as export_names
 from aurora_ops.core.partitions import of_region
 from aurora_ops.core.requests.aurora import LONGEST_LABEL
 from aurora_ops.core.settings import Environment
@@ -38,6 +39,7 @@ def of_environment(settings: Environment, place: str) -> Values:
         **_of_files(settings, place),
         **_of_retention(settings, place),
         **_of_logs(settings, place),
+        **_of_exports(settings, place),
         "Partition": [of_region(here.region)],
         "Account": [here.account_id],
         "Region": [here.region],
@@ -143,13 +145,26 @@ def _of_logs(settings: Environment, place: str) -> Values:
     }
 
 
+def _of_exports(settings: Environment, place: str) -> Values:
+    """Fill in what the environment says of exports; nothing of an account none of whose databases is exported."""
+    about = settings.exports
+    if about is None:
+        return {name: [] for name in EXPORTS}
+    here = [one for one in about.databases if one.account == place]
+    return {
+        "ExportTable": [about.state_table],
+        "ExportRegion": [getattr(settings, place).region] if here else [],
+        "EventQueue": [about.events.queue or export_names.queue(settings.environment)] if about.events else [],
+    }
+
+
 def of_template(place: str) -> Values:
     """Fill in references to a template's parameters, as ``Fn::Sub`` reads them."""
     same = {name: [f"${{{name}}}"] for name in PARAMETERS[place]}
     snapshots = "-${Environment}-${SourceCluster}-*"
     return {
         **{name: [] for name in PARAMETERS["source"] | PARAMETERS["target"] | PARAMETERS["orchestrator"]},
-        **{name: [] for name in (*RETENTION, *LOGS)},
+        **{name: [] for name in (*RETENTION, *LOGS, *EXPORTS)},
         "Partition": ["${AWS::Partition}"],
         "Account": ["${AWS::AccountId}"],
         "Region": ["${AWS::Region}"],
@@ -169,6 +184,9 @@ def of_template(place: str) -> Values:
         "AuditTable": ["${AuditTableName}"],
         **({"LogTable": ["${LogTableName}"]} if place == "orchestrator" else {}),
         **({} if place == "orchestrator" else {"LogRegion": ["${AWS::Region}"]}),
+        **(
+            {"ExportTable": ["${ExportTableName}"]} if place == "orchestrator" else {"ExportRegion": ["${AWS::Region}"]}
+        ),
         "Topic": ["arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${TopicName}"],
     }
 
@@ -184,6 +202,8 @@ _RETENTION_OF_TEMPLATE: Values = {
 }
 
 LOGS = ("LogTable", "LogBucket", "LogObjects", "LogRecords", "LogDatabase", "LogKey", "LogRegion")
+
+EXPORTS = ("ExportTable", "ExportRegion", "EventQueue")
 
 FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")
 
@@ -202,6 +222,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "LogRecords": "Beginning of the keys of what is made of them, setting audit_logs.compaction.prefix",
         "LogDatabase": "Database of AWS Glue for the table of records, setting audit_logs.compaction.database",
         "LogKey": "Alias of the key that they are encrypted with, setting audit_logs.storage.kms_key_id",
+        "ExportTableName": "DynamoDB table of what became of snapshots, setting exports.state_table",
     },
     "source": {
         "Environment": "Name of the environment's file in include/config",
@@ -215,6 +236,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "SourceFileSystem": "Id of the file system, of setting files.source_file_system, or *",
         "TargetRole": "ARN of the role in the target's account, setting target.role_arn",
         "TargetAccount": "Account that may clone the source, setting target.account_id",
+        "EventQueue": "SQS queue of snapshots' events, setting exports.events.queue, or the one that snapshot_export_setup makes",
     },
     "target": {
         "Environment": "Name of the environment's file in include/config",
@@ -242,6 +264,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "Nodegroups": "Node group that jobs may have scaled, setting eks.nodegroups; a pattern for several",
         "SqlBucket": "Bucket with SQL scripts, setting database.sql_bucket",
         "SqlFunction": "Lambda function that runs SQL, setting database.sql_function",
+        "EventQueue": "SQS queue of snapshots' events, setting exports.events.queue, or the one that snapshot_export_setup makes",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },
 }

@@ -184,7 +184,9 @@ def _sqs(call: Call, _facts: Facts) -> Iterator[Need]:
     owner, _, queue = call.text("QueueUrl").rpartition("/")
     queue = queue or call.text("QueueName")
     account = owner.rpartition("/")[2] or call.account  # a URL tells whose queue it is
-    yield Need(f"sqs:{call.action}", f"arn:aws:sqs:{call.region}:{account}:{queue}" if queue else ANY)
+    yield Need(
+        f"sqs:{call.action.removesuffix('Batch')}", f"arn:aws:sqs:{call.region}:{account}:{queue}" if queue else ANY
+    )
 
 
 def _ssm(call: Call, _facts: Facts) -> Iterator[Need]:

@@ -41,6 +41,15 @@ def beginning(day: date | None, settings: Environment) -> datetime | None:
     return datetime.combine(day, time.min, ZoneInfo(settings.timezone)) if day else None
 
 
+def often(minutes: int) -> CronTriggerTimetable:
+    """Build the timetable of a DAG that looks whether there is something to do: times to come only.
+
+    :param minutes: at most that many apart, 1 to 60.
+    """
+    expression = "0 * * * *" if minutes == 60 else f"*/{minutes} * * * *"
+    return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
+
+
 def daily_at(hour: int) -> CronTriggerTimetable:
     """Build the timetable of a DAG that belongs to no environment: once a day at an hour of UTC, times to come only.
 

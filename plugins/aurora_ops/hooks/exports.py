@@ -39,9 +39,9 @@ class ExportsHook(AwsHook):
     def list_snapshots(self, *, cluster: str | None = None, instance: str | None = None) -> list[Snapshot]:
         """List the snapshots of a cluster or an instance, of all kinds, all pages.
 
-        Where no type is said RDS gives automated and manual ones; those of AWS Backup are asked for too (type ``awsbackup``), of
-        instances only: RDS says that this type does not apply to Aurora, whose own are told by their names. What others share is
-        in neither list.
+        Where no type is said RDS gives automated and manual ones. Those of AWS Backup are asked for too
+        (``SnapshotType=awsbackup``), of instances only: RDS says that the type does not apply to Aurora, whose own are told by
+        their names. What others share is in neither list.
 
         :param cluster: identifier of the cluster; or ``instance``.
         :param instance: identifier of the instance; or ``cluster``.

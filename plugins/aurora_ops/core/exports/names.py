@@ -14,6 +14,7 @@ from datetime import datetime, tzinfo
 from aurora_ops.core.naming import fit
 
 LONGEST_TASK = 60
+_LONGEST_QUEUE = 80
 _DIGEST = 12
 _MOST_ATTEMPTS = 99
 _ATTEMPT = re.compile(r"-a(\d{1,2})$")
@@ -107,3 +108,11 @@ def role(name: str) -> str:
 def alias(name: str) -> str:
     """Name the alias of the key that the setup makes."""
     return f"alias/aurora-ops-export-{name}"
+
+
+def queue(environment: str) -> str:
+    """Name the queue of snapshots' events that the setup makes in each account and region (at most 80 characters).
+
+    :param environment: name of the environment.
+    """
+    return fit(f"aurora-ops-{environment}", "-snapshot-events", _LONGEST_QUEUE)

@@ -1,1 +1,1 @@
-"""Exports of snapshots: what their DAGs are composed of."""
+"""Exports of snapshots, as steps."""
