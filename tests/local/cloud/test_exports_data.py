@@ -264,9 +264,9 @@ def test_a_large_table_has_many_parts_with_gaps(place: Place, whole: dict[str, A
         (tmp_path / f"{number}.parquet").write_bytes(place.read(folder + key)) if "part-" in key else None
     found = duckdb.sql(
         f"SELECT count(*), sum(id), sum(half), count(DISTINCT name) FROM read_parquet('{tmp_path}/*.parquet')"
-    ).fetchone()
+    ).fetchall()
     ids = sum(range(1, 700_001)) + sum(range(2_000_001, 2_600_001))
-    assert found == (1_300_000, ids, ids / 2, 1_300_000)
+    assert found == [(1_300_000, ids, ids / 2, 1_300_000)]
     assert place.table("data/whole/beta/beta.keyless").num_rows == 300_000
 
 
