@@ -107,3 +107,13 @@ def role(name: str) -> str:
 def alias(name: str) -> str:
     """Name the alias of the key that the setup makes."""
     return f"alias/aurora-ops-export-{name}"
+
+
+def workgroup(name: str) -> str:
+    """Name the Athena work group that the setup makes."""
+    return f"aurora-ops-export-{name}"
+
+
+def crawler(name: str) -> str:
+    """Name the Glue crawler that the setup makes, where the catalogue is made by one."""
+    return f"aurora-ops-export-{name}"
