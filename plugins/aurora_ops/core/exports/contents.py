@@ -150,17 +150,23 @@ def in_key(name: str) -> str:
 def assign(statuses: Sequence[TableStatus], contents: Contents) -> list[Exported]:
     """Find the objects of each table of the manifest.
 
-    RDS writes ``shop.orders`` or ``shop.shop.orders`` for a table of MySQL; all of a manifest in the same way. Names may contain
-    dots themselves, so the folders tell where a database's name ends; without one the first dot does.
+    RDS writes ``shop.orders`` or ``shop.shop.orders`` for a table of MySQL; all of a manifest in the same way, which is the one
+    that finds more folders. Names may contain dots themselves, so the folders tell where a database's name ends; without one the
+    first dot does.
 
     :param statuses: tables of the manifest; databases that were left out are no tables.
     :param contents: what is there.
     """
     tables = [one for one in statuses if "." in one.target]
-    doubled = bool(tables) and all(_is_doubled(one.target) for one in tables)
-    named: dict[str, Folder] = {}
-    for folder in contents.folders:
-        named[f"{folder.database}.{folder.name}" if doubled else folder.name] = folder
+    plainly = {folder.name: folder for folder in contents.folders}
+    doubly = {f"{folder.database}.{folder.name}": folder for folder in contents.folders}
+    targets = {in_key(one.target) for one in tables}
+    plain_hits, double_hits = (len(targets & names.keys()) for names in (plainly, doubly))
+    if plain_hits == double_hits:
+        doubled = bool(tables) and all(_is_doubled(one.target) for one in tables)
+    else:
+        doubled = double_hits > plain_hits
+    named = doubly if doubled else plainly
     found = []
     for one in tables:
         seen = named.get(in_key(one.target))
@@ -253,5 +259,5 @@ def _missing(tables: Sequence[Exported], left_out: set[str], export_only: Iterab
 
 def _is_doubled(target: str) -> bool:
     """Tell whether a target may be ``<database>.<database>.<table>``."""
-    first, _, rest = target.partition(".")
-    return rest.startswith(f"{first}.")
+    dots = [place for place, character in enumerate(target) if character == "."]
+    return any(target[place + 1 :].startswith(target[: place + 1]) for place in dots)
