@@ -116,3 +116,13 @@ def queue(environment: str) -> str:
     :param environment: name of the environment.
     """
     return fit(f"aurora-ops-{environment}", "-snapshot-events", _LONGEST_QUEUE)
+
+
+def workgroup(name: str) -> str:
+    """Name the Athena work group that the setup makes."""
+    return f"aurora-ops-export-{name}"
+
+
+def crawler(name: str) -> str:
+    """Name the Glue crawler that the setup makes, where the catalogue is made by one."""
+    return f"aurora-ops-export-{name}"
