@@ -12,7 +12,7 @@ pytestmark = pytest.mark.local
 def test_the_newest_snapshot_becomes_parquet_with_the_rows_of_the_database(lane) -> None:
     arn = lane.snapshot("friday")
     run = lane.play(database="shop", snapshot_arn=arn)
-    assert run.state == "success", run.errors
+    assert run.state == "success", (run.states, run.errors)
     ((name, task),) = lane.tasks().items()
     assert task["Status"] == "COMPLETE"
     assert task["SourceArn"] == arn

@@ -118,6 +118,10 @@ def queue(environment: str) -> str:
     return fit(f"aurora-ops-{environment}", "-snapshot-events", _LONGEST_QUEUE)
 
 
+ANSWERS = "athena"
+"""Beginning of the keys of what Athena answers, in the bucket of an export."""
+
+
 def workgroup(name: str) -> str:
     """Name the Athena work group that the setup makes."""
     return f"aurora-ops-export-{name}"
