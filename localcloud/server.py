@@ -27,6 +27,7 @@ from localcloud.services import (
     alarms,
     athena,
     functions,
+    glue,
     iam,
     items,
     kms,
@@ -119,6 +120,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         tables,
         items,
         athena,
+        glue,
     ):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)

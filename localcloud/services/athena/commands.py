@@ -11,6 +11,7 @@ from sqlglot.errors import ParseError
 from sqlglot.tokenizer_core import TokenType
 
 from localcloud.services.athena.errors import MalformedQueryError, QueryError, unsupported
+from localcloud.services.athena.parquet import SERDE
 from localcloud.services.athena.statements import place_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from localcloud.services.athena.statements import Statement
 
-SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 KNOWN_PROPERTIES = (
     exp.ExternalProperty,
     exp.SchemaCommentProperty,

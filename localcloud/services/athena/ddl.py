@@ -9,23 +9,16 @@ from moto.core.exceptions import ServiceException
 from moto.glue.models import FakeTable, GlueBackend, glue_backends
 
 from localcloud.services.athena.catalog import NO_VALUE, Catalog, columns_of
-from localcloud.services.athena.commands import SERDE, Command, Spec
+from localcloud.services.athena.commands import Command, Spec
 from localcloud.services.athena.engine import Result
 from localcloud.services.athena.errors import QueryError
 from localcloud.services.athena.objects import listed, split
+from localcloud.services.athena.parquet import SERDE, STORAGE
 from localcloud.services.athena.types import Told, is_known
 
 if TYPE_CHECKING:
     from localcloud.services.athena.asking import Asking
 
-PARQUET_STORAGE = {
-    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-    "Compressed": False,
-    "NumberOfBuckets": -1,
-    "SortColumns": [],
-    "StoredAsSubDirectories": False,
-}
 TASK = "FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask."
 WIDTH = 20
 
@@ -116,7 +109,7 @@ class _Doing:
             "Parameters": {"EXTERNAL": "TRUE", **command.properties},
             "PartitionKeys": _told(command.keys),
             "StorageDescriptor": {
-                **PARQUET_STORAGE,
+                **STORAGE,
                 "Columns": _told(command.columns),
                 "Location": command.location,
                 "SerdeInfo": {"SerializationLibrary": SERDE, "Parameters": {"serialization.format": "1"}},

@@ -10,16 +10,16 @@ import duckdb
 from localcloud.services.athena.catalog import NO_VALUE
 from localcloud.services.athena.errors import QueryError
 from localcloud.services.athena.objects import Object, fetch, listed
+from localcloud.services.athena.parquet import NotParquetError, read_footer
 from localcloud.services.athena.types import base, duckdb_type, fits, read, trino_type
-from localcloud.services.glue.parquet import NotParquetError, read_footer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from localcloud.services.athena.asking import Asking
     from localcloud.services.athena.catalog import Partition, Table
+    from localcloud.services.athena.parquet import Column as FileColumn
     from localcloud.services.athena.translate import Reference
-    from localcloud.services.glue.parquet import Column as FileColumn
 
 # Which types of a partition Athena converts to those of the table.
 WIDER = {

@@ -10,7 +10,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 if TYPE_CHECKING:
-    from localcloud.services.glue.parquet import Column
+    from localcloud.services.athena.parquet import Column
 
 DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 PARAMETERS = re.compile(r"\(.*\)$")

@@ -111,10 +111,10 @@ def test_rows_are_where_they_say(compacted: Any, stored: Kept) -> None:
 
 def test_athena_finds_them(lab: Lab, compacted: Any, stored: Kept) -> None:
     assert {"glue:CreateTable", "glue:BatchCreatePartition"} <= compacted.calls
-    athena, day = lab.admin(SHARED, "athena"), f"'{YESTERDAY:%Y-%m-%d}'"
+    athena, days = lab.admin(SHARED, "athena"), (YESTERDAY, YESTERDAY + timedelta(days=2))
     number = athena.start_query_execution(
         QueryString=(REPO / "include" / "sql" / "athena" / "user_activity.sql").read_text(),
-        ExecutionParameters=[day, day, "'admin'"],
+        ExecutionParameters=[*(f"'{day:%Y-%m-%d}'" for day in days), "'admin'"],
         ResultConfiguration={"OutputLocation": f"s3://{stored.bucket}/answers"},
     )["QueryExecutionId"]
 

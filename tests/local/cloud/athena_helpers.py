@@ -47,6 +47,13 @@ class Lake:
         glue.create_database(DatabaseInput={"Name": database})
         return cls(s3, glue, cloud.admin(account, "athena"), name, database)
 
+    @classmethod
+    def make_database(cls, lake: Lake, suffix: str) -> Lake:
+        """Another database over the same bucket."""
+        database = f"{lake.database}_{suffix}"
+        lake.glue.create_database(DatabaseInput={"Name": database})
+        return cls(lake.s3, lake.glue, lake.athena, lake.bucket, database)
+
     @property
     def results(self) -> str:
         return f"s3://{self.bucket}/results/"

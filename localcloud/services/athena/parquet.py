@@ -12,6 +12,16 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from pathlib import Path
 
+# How Glue describes tables of Parquet.
+SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+STORAGE = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "Compressed": False,
+    "NumberOfBuckets": -1,
+    "SortColumns": [],
+    "StoredAsSubDirectories": False,
+}
 MAGIC = b"PAR1"
 # Physical types of Parquet as Athena names them.
 NAMES = {"BYTE_ARRAY": "BINARY"}
