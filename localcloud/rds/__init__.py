@@ -36,7 +36,7 @@ def install(cloud: Cloud) -> None:
     urls.url_paths["{0}/$"] = Response.dispatch
     urls.url_paths["{0}" + LOG_FILE_PATH + "(?P<instance>[^/]+)/(?P<file>.+)$"] = Response.complete_log_file
     standalone.install()
-    calendar = Calendar(core, Response.service.snapshots)
+    calendar = Calendar(core, Response.service.snapshots, Response.service.instance_snapshots)
     cloud.on_admin("rds-automated-snapshot", calendar.automated)
     cloud.on_admin("rds-backup-snapshot", calendar.backup)
     cloud.on_admin("rds-past-snapshots", calendar.past)

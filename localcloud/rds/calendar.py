@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localcloud.rds.core import Core
+    from localcloud.rds.instance_snapshots import InstanceSnapshots
     from localcloud.rds.model import Cluster, Region, Snapshot, SnapshotType
     from localcloud.rds.snapshots import Snapshots
 
@@ -21,19 +22,24 @@ class Calendar:
     """Admin operations that take snapshots.
 
     :param core: state.
-    :param snapshots: takes them.
+    :param snapshots: takes those of clusters.
+    :param of_instances: takes those of instances.
     """
 
-    def __init__(self, core: Core, snapshots: Snapshots) -> None:
+    def __init__(self, core: Core, snapshots: Snapshots, of_instances: InstanceSnapshots) -> None:
         self.core = core
         self.snapshots = snapshots
+        self.of_instances = of_instances
 
     def automated(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Take the snapshot that AWS takes once a day, ``rds:<cluster>-YYYY-MM-DD-HH-MM``.
 
-        :param parameters: account, region, cluster; created: epoch seconds to pretend it was taken at, null is now.
+        :param parameters: account, region, cluster (or instance); created: epoch seconds to pretend it was taken at, null is
+            now.
         :raises ValueError: what RDS would answer, such as that there is one of this minute.
         """
+        if parameters.get("instance"):
+            return self.of_instances.automated(parameters, backup=False)
         return self._take(parameters, "automated", lambda cluster, moment: automated_name(cluster, moment))
 
     def backup(self, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +48,8 @@ class Calendar:
         :param parameters: as of :meth:`automated`; job: id of the backup job, random by default.
         :raises ValueError: what RDS would answer.
         """
+        if parameters.get("instance"):
+            return self.of_instances.automated(parameters, backup=True)
         job = parameters.get("job") or str(uuid.uuid4())
         return self._take(parameters, "awsbackup", lambda _cluster, _moment: f"awsbackup:job-{job}")
 
