@@ -91,8 +91,8 @@ class CrawlExportOperator(GlueCrawlerRunOperator):
     ) -> NoReturn:
         """Wait as everything here does, instead of as the provider does."""
         until = Wait(
-            "crawler_ended",
-            {"Name": self.crawler_name},
+            waiter="crawler_ended",
+            args={"Name": self.crawler_name},
             show="Crawler.[State, LastCrawl.Status]",
             within_s=_WITHIN_S,
             every_s=_EVERY_S,

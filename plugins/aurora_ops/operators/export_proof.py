@@ -116,8 +116,8 @@ class ProveExportOperator(AthenaOperator):
         """Wait as everything here does, instead of as the provider does."""
         self._ti.xcom_push(key=QUERY_KEY, value=self.query_execution_id)
         until = Wait(
-            "query_succeeded",
-            {"QueryExecutionId": str(self.query_execution_id)},
+            waiter="query_succeeded",
+            args={"QueryExecutionId": str(self.query_execution_id)},
             show="QueryExecution.Status",
             within_s=_WITHIN_S,
             every_s=_EVERY_S,

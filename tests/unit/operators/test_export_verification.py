@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pyarrow as pa
 import pytest
 from aurora_ops.core.errors import ConfigError, MissingError, TransientError, VerificationError
 from aurora_ops.core.exports import footers
+from aurora_ops.hooks.buckets import Stored
 from aurora_ops.operators.export_verification import READS, VerifyExportOperator
 
 from tests.unit.operators.driver import context
@@ -270,20 +272,39 @@ def test_an_export_that_the_settings_do_not_know_is_refused(stored) -> None:
         verify({**exported, "database": "crm"})
 
 
-def test_two_thousand_tables_take_bounded_calls_and_threads(stored, calls) -> None:
-    """Each file is read once; names and sizes come a thousand a call."""
-    body = parquet(ORDERS, 1)
-    path = "exports/db=shop/snapshot_date=2026-06-01/task/"
+def test_two_thousand_tables_take_bounded_calls_and_memory(stored, monkeypatch) -> None:
+    """Each file is read once, by its end; what is kept are names, sizes, sums and each table's columns."""
+    exported = stored.write()
+    path, body = exported["path"], parquet(ORDERS, 1)
     sources = [f"shop.t{number:04d}" for number in range(2000)]
-    for source in sources:
-        stored.put(f"{path}shop/{source}/1/part-00000-u-c000.gz.parquet", body)
-        stored.put(f"{path}shop/{source}/1/_SUCCESS")
-    exported = {**stored.write(), "path": path}
-    stored.tell(path, "task", [entry(source, ORDERS) for source in sources], each=500)
-    stored.s3.delete_object(Bucket=BUCKET, Key=f"{path}export_tables_info_task_from_1_to_0.json")
-    calls.clear()
+    told = {f"{path}export_info_task.json": stored.read(f"{path}export_info_task.json")}
+    for start in range(0, 2000, 500):
+        entries = [entry(source, ORDERS) for source in sources[start : start + 500]]
+        key = f"{path}export_tables_info_task_from_{start + 1}_to_{start + 500}.json"
+        told[key] = json.dumps({"perTableStatus": entries}).encode()
+    read: list[str] = []
+
+    def list_sizes(self, bucket, prefix):
+        assert prefix == path
+        yield from ((key, len(content)) for key, content in told.items())
+        for source in sources:
+            folder = f"{path}shop/{source}/1/"
+            yield f"{folder}_SUCCESS", 0
+            yield from ((f"{folder}part-{number:05d}-u-c000.gz.parquet", len(body)) for number in range(5))
+
+    def tail(self, bucket, part, length):
+        read.append(part.key)
+        return body[-length:], "aws:kms", stored.key_arn
+
+    hook = VerifyExportOperator.hook_class
+    monkeypatch.setattr(hook, "list_sizes", list_sizes)
+    monkeypatch.setattr(hook, "find", lambda self, bucket, key: Stored(told[key], None))
+    monkeypatch.setattr(hook, "_tail", tail)
+    tracemalloc.start()
     found = verify(exported)
-    assert (found["tables"], found["rows"], found["files"]) == (2000, 2000, 2000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (found["tables"], found["rows"], found["files"]) == (2000, 10_000, 10_000)
+    assert len(read) == len(set(read)) == 10_000
     assert len(json.dumps(found)) < 1000
-    assert calls.count("s3:GetObject") == 2000 + 5
-    assert calls.count("s3:ListBucket") <= 5
+    assert peak < 40 * 2**20

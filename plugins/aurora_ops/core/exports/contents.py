@@ -190,8 +190,8 @@ def problems(
     :param left_out: tables that the task says it has skipped.
     :return: one text for each thing, tables in the manifest's order.
     """
-    skipped = {one.source for one in tables if one.is_skipped} | set(left_out)
-    found = [text for one in tables if one.source not in skipped for text in _of_table(one)]
+    without = set(skipped(tables, left_out))
+    found = [text for one in tables if one.source not in without for text in _of_table(one)]
     found += _shared(tables)
     known = {one.folder for one in tables}
     found += [
@@ -201,12 +201,13 @@ def problems(
     ]
     if contents.others:
         found.append(f"{contents.others} objects are of no table, such as {contents.strange[0]}")
-    return found + _missing(tables, skipped, export_only)
+    return found + _missing(tables, without, export_only)
 
 
 def skipped(tables: Sequence[Exported], left_out: Iterable[str] = ()) -> list[str]:
-    """Name the tables that were left out, as the manifest or the task says."""
-    return sorted({one.source for one in tables if one.is_skipped} | set(left_out))
+    """Name the tables that were left out, as the manifest says or the task, which names them as the manifest does."""
+    sources = {one.status.target: one.source for one in tables}
+    return sorted({one.source for one in tables if one.is_skipped} | {sources.get(name, name) for name in left_out})
 
 
 def fewer(rows: Mapping[str, int], least: Mapping[str, int]) -> list[str]:

@@ -118,6 +118,13 @@ def test_skipped_tables_are_listed_and_no_failure() -> None:
     assert contents.skipped(tables, ["shop.lob"]) == ["shop.a b", "shop.lob"]
 
 
+def test_skipped_tables_are_known_by_their_long_form() -> None:
+    found = stored(*whole("shop", "orders"), *whole("shop", "lob")[:1])
+    tables = contents.assign([complete("shop.shop.orders"), complete("shop.shop.lob")], found)
+    assert contents.skipped(tables, ["shop.shop.lob"]) == ["shop.lob"]
+    assert contents.problems(tables, found, left_out=["shop.shop.lob"]) == []
+
+
 @pytest.mark.parametrize("named", ["shop.a b", "shop.orderz", "crm", "shop.lob"])
 def test_what_export_only_names_must_be_there(named) -> None:
     statuses = [complete("shop.orders"), complete("shop.lob"), TableStatus("shop.a b", "SKIPPED", "COLUMN")]
