@@ -277,6 +277,24 @@ _ORCHESTRATION: dict[str, Any] = {
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
         },
     },
+    "ExportStates": {
+        "Type": "AWS::DynamoDB::Table",
+        "Condition": "HasExportTableName",
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {
+            "TableName": _Ref("ExportTableName"),
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            "KeySchema": [
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
+            "DeletionProtectionEnabled": True,
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        },
+    },
     "Announcements": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": _Ref("TopicName")}},
 }
 
