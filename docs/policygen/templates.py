@@ -32,8 +32,10 @@ OPTIONAL = {
     "LogKey": "EncryptLogs",
     "ExportTableName": "KeepExportStates",
     "EventQueue": "HearOfSnapshots",
-    "ExportName": "ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey LetRdsEncryptExports SeeExports ReadExports "
-    "WriteAnswers DecryptExports CrawlExports QueryExports",
+    "ExportName": (
+        "ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey LetRdsEncryptExports SeeExports "
+        "ReadExports WriteAnswers DecryptExports CrawlExports QueryExports"
+    ),
     "ExportDatabase": "CatalogueExports",
     "EndpointParameter": "PublishEndpoint",
     "Vault": "ReadVault SeeVault",

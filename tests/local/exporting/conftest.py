@@ -133,4 +133,5 @@ def lane() -> Iterator[ExportLane]:
         yield found
     finally:
         found.stop()
-        shutil.copy(found.log_file, "/tmp/exporting-runner.log"); shutil.rmtree(found.config.home, ignore_errors=True)
+        shutil.copy(found.log_file, "/tmp/exporting-runner.log")
+        shutil.rmtree(found.config.home, ignore_errors=True)
