@@ -1,6 +1,6 @@
 """SQS with the policies of queues: they decide who else may use one, and no other attribute resets them as in moto.
 
-Besides, no message is given to two who ask at the same time, and none is lost.
+Besides, no message is given to two who ask at the same time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from moto.core.exceptions import ServiceException
 from moto.sqs import urls
-from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 from moto.sqs.responses import SQSResponse
 
@@ -44,7 +43,6 @@ def install(cloud: Cloud) -> None:
     dispatch = Response().dispatch
     for path in urls.url_paths:
         urls.url_paths[path] = dispatch
-    Queue.delete_message = delete_message  # type: ignore[method-assign]
     SQSBackend.receive_message = partialmethod(receive_message, cloud)  # type: ignore[method-assign, assignment]
     Queue._set_attributes = set_attributes  # type: ignore[method-assign]  # noqa: SLF001
 
@@ -74,19 +72,6 @@ def receive_message(
         if found or rest <= 0:
             return found
         self.get_queue(queue_name).wait_for_messages(min(rest, POLL_S))  # type: ignore[arg-type]
-
-
-def delete_message(self: Queue, receipt_handle: str) -> None:
-    """Delete a message in place: moto makes a new list, and loses what is added to the old one meanwhile."""
-    if receipt_handle in self.deleted_messages:
-        return
-    found = [message for message in list(self._messages) if message.had_receipt_handle(receipt_handle)]
-    if not found:
-        raise ReceiptHandleIsInvalid
-    for message in found:
-        self.pending_messages.discard(message)
-        self.deleted_messages.update(handle for handle in message.all_receipt_handles if handle)
-        self._messages.remove(message)
 
 
 class Response(SQSResponse):
