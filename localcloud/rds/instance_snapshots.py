@@ -63,19 +63,15 @@ class InstanceSnapshots:
         self.core.engine.snapshot(snapshot.dbi_resource_id, key)
         setattr(snapshot, KEY, key)
 
-    def copied(self, source: DBSnapshot | None, copy: DBSnapshot, region: str) -> None:
-        """Give a copy the data of its source.
-
-        :param region: of the source.
-        """
-        here = region == copy.region
-        words = {"name": source.db_snapshot_identifier if source else "", "where": region}
-        self.note(copy, kinds.COPY_STARTED if here else kinds.COPY_FROM_REGION_STARTED, **words)
-        if source is not None and (key := key_of(source)):
+    def copied(self, source: DBSnapshot, copy: DBSnapshot) -> None:
+        """Give a copy, of the same region, the data of its source."""
+        words = {"name": source.db_snapshot_identifier, "where": copy.region}
+        self.note(copy, kinds.COPY_STARTED, **words)
+        if key := key_of(source):
             own = new_id("snapshot-")
             self.core.engine.copy_snapshot(key, own)
             setattr(copy, KEY, own)
-        self.note(copy, kinds.COPY_FINISHED if here else kinds.COPY_FROM_REGION_FINISHED, **words)
+        self.note(copy, kinds.COPY_FINISHED, **words)
 
     def deleted(self, snapshot: DBSnapshot) -> None:
         """Remove the data of a snapshot that is gone."""

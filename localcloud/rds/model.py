@@ -185,7 +185,7 @@ class ExportTask:
     :param extracted_bytes: size of what has been extracted.
     :param fails: failure cause that a fault rule wants.
     :param sticks: status that a fault rule wants the task to stay in.
-    :param tables: ``perTableStatus`` of its manifest.
+    :param tables: ``perTableStatus`` of its manifest, until that is written.
     :param warnings: lists ``skippedTables``, ``skippedObjectives`` and ``general``.
     """
 

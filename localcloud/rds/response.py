@@ -267,10 +267,10 @@ class Response(RDSResponse):
     def copy_db_snapshot(self) -> ActionResult:
         """CopyDBSnapshot, within the account and region."""
         made, params = super().copy_db_snapshot(), self.plain_params
+        source = self._snapshot(params["SourceDBSnapshotIdentifier"].rpartition(":snapshot:")[2])
         copy = self._snapshot(params["TargetDBSnapshotIdentifier"])
-        if copy is not None:
-            source = self._snapshot(params["SourceDBSnapshotIdentifier"].rpartition(":snapshot:")[2])
-            self.service.instance_snapshots.copied(source, copy, self.region)
+        if source is not None and copy is not None:
+            self.service.instance_snapshots.copied(source, copy)
         return made
 
     def delete_db_snapshot(self) -> ActionResult:

@@ -1,12 +1,17 @@
-"""SQS with the policies of queues: they decide who else may use one, and no other attribute resets them as in moto."""
+"""SQS with the policies of queues: they decide who else may use one, and no other attribute resets them as in moto.
+
+Besides, no message is given to two who ask at the same time.
+"""
 
 from __future__ import annotations
 
+import time
+from functools import partialmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from moto.core.exceptions import ServiceException
 from moto.sqs import urls
-from moto.sqs.models import Queue, SQSBackend, sqs_backends
+from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 from moto.sqs.responses import SQSResponse
 
 from localcloud import policy
@@ -27,6 +32,8 @@ class QueueAccessDenied(ServiceException):
 
 
 QueueAccessDenied.__module__ = "moto.sqs.exceptions"
+POLL_S = 0.2  # a message that becomes visible again wakes nobody
+_receive = SQSBackend.receive_message
 _set_attributes = Queue._set_attributes  # noqa: SLF001 - moto has no other place for it
 
 
@@ -36,6 +43,7 @@ def install(cloud: Cloud) -> None:
     dispatch = Response().dispatch
     for path in urls.url_paths:
         urls.url_paths[path] = dispatch
+    SQSBackend.receive_message = partialmethod(receive_message, cloud)  # type: ignore[method-assign, assignment]
     Queue._set_attributes = set_attributes  # type: ignore[method-assign]  # noqa: SLF001
 
 
@@ -44,6 +52,26 @@ def set_attributes(self: Queue, attributes: dict[str, Any], now: float | None = 
     if "Policy" not in attributes and hasattr(self, "_policy_json"):
         attributes = {**attributes, "Policy": self.policy}
     _set_attributes(self, attributes, now)
+
+
+def receive_message(
+    self: SQSBackend,
+    cloud: Cloud,
+    queue_name: str,
+    count: int,
+    wait_seconds_timeout: int,
+    visibility_timeout: int,
+    message_attribute_names: list[str] | None = None,
+) -> list[Message]:
+    """Receive messages, each by one of those who ask at the same time; the lock is not held while there are none."""
+    end = time.monotonic() + wait_seconds_timeout
+    while True:
+        with cloud.lock("sqs"):
+            found = _receive(self, queue_name, count, 0, visibility_timeout, message_attribute_names)
+        rest = end - time.monotonic()
+        if found or rest <= 0:
+            return found
+        self.get_queue(queue_name).wait_for_messages(min(rest, POLL_S))  # type: ignore[arg-type]
 
 
 class Response(SQSResponse):

@@ -165,7 +165,7 @@ class Runs:
     def _end(self, task: ExportTask, status: str, ended: float) -> None:
         core = self.core
         with core.lock:
-            task.status, task.ended = status, ended
+            task.status, task.ended, task.tables = status, ended, []
             self._note(task, status)
         core.engine.delete_snapshot(task.key)
         core.cloud.store.later("s3")

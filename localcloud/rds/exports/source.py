@@ -105,10 +105,15 @@ def pieces(connection: Connection[Any], table: Table, rows_per_piece: int) -> li
         return []
     if not table.key or count <= rows_per_piece:
         return [Piece(0)]
-    first, last = int(low or 0), int(high or 0)
+    return stretches(count, int(low or 0), int(high or 0), rows_per_piece)
+
+
+def stretches(count: int, first: int, last: int, rows_per_piece: int) -> list[Piece]:
+    """Divide keys from ``first`` to ``last`` into pieces of equal length, as many as so many rows need if they lie evenly."""
     wanted = -(-count // rows_per_piece)
     length = -(-(last - first + 1) // wanted)
-    return [Piece(n, first + n * length, min(last, first + (n + 1) * length - 1)) for n in range(wanted)]
+    starts = range(first, last + 1, length)
+    return [Piece(number, start, min(last, start + length - 1)) for number, start in enumerate(starts)]
 
 
 def read(

@@ -255,6 +255,14 @@ def test_tasks_are_described_by_pages_and_filters(place: Place, rds: Any, past: 
     for name, value in (("export-task-identifier", "described"), ("source-arn", past[6]), ("s3-bucket", place.bucket)):
         tasks = rds.describe_export_tasks(Filters=[{"Name": name, "Values": [value]}])["ExportTasks"]
         assert "described" in {task["ExportTaskIdentifier"] for task in tasks}
+    for number in range(20):
+        task = place.arguments(f"page-{number}", past[6], S3Prefix="ends/")
+        rds.start_export_task(**task)
+        place.wait(f"page-{number}")
+    first = rds.describe_export_tasks(SourceArn=past[6], MaxRecords=20)
+    second = rds.describe_export_tasks(SourceArn=past[6], MaxRecords=20, Marker=first["Marker"])
+    assert (len(first["ExportTasks"]), len(second["ExportTasks"])) == (20, 1)
+    assert "Marker" not in second
     assert rds.describe_export_tasks(SourceType="CLUSTER", SourceArn=past[6])["ExportTasks"] == []
     with refused("InvalidParameterValue", "filter"):
         rds.describe_export_tasks(Filters=[{"Name": "state", "Values": ["complete"]}])

@@ -411,3 +411,29 @@ def test_what_was_asked_can_be_looked_at(cloud: LocalCloud, granted: Granted) ->
     ]
     assert made[0]["principal"] == f"arn:aws:iam::{STAGING}:role/{ROLE}"
     assert made[0]["resource"] == f"arn:aws:rds:{REGION}:{STAGING}:cluster:*"
+
+
+def test_an_export_needs_its_role_passed_and_its_key(cloud: LocalCloud, granted: Granted) -> None:
+    key = cloud.admin(STAGING, "kms").create_key()["KeyMetadata"]["Arn"]
+    role = f"arn:aws:iam::{STAGING}:role/{unique('export')}"
+    call = {
+        "ExportTaskIdentifier": "enforced",
+        "SourceArn": f"arn:aws:rds:{REGION}:{STAGING}:cluster-snapshot:nothing",
+        "S3BucketName": "nothing",
+        "IamRoleArn": role,
+        "KmsKeyId": key,
+    }
+    statements = [allow("rds:StartExportTask")]
+    start = granted(*statements)("rds").start_export_task
+    code, status, message = refused(start, **call)
+    assert (code, status) == ("AccessDenied", 403)
+    assert f"iam:PassRole on resource: {role}" in message
+    wrong = allow("iam:PassRole", role, StringEquals={"iam:PassedToService": "rds.amazonaws.com"})
+    assert refused(granted(*statements, wrong)("rds").start_export_task, **call)[0] == "AccessDenied"
+    statements.append(allow("iam:PassRole", role, StringEquals={"iam:PassedToService": "export.rds.amazonaws.com"}))
+    code, _, message = refused(granted(*statements)("rds").start_export_task, **call)
+    assert code == "KMSKeyNotAccessibleFault"
+    assert "kms:DescribeKey" in message
+    statements.append(allow(["kms:DescribeKey", "kms:CreateGrant"], key))
+    code, _, _ = refused(granted(*statements)("rds").start_export_task, **call)
+    assert code == "DBClusterSnapshotNotFoundFault"

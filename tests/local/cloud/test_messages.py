@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -174,3 +175,31 @@ def test_what_is_received_too_often_goes_to_the_dead_letters(cloud: LocalCloud) 
             break
         pause.wait(0.05)
     assert [item["Body"] for item in letters] == ["poison"]
+
+
+def test_no_message_is_given_to_two_who_ask_at_the_same_time(cloud: LocalCloud) -> None:
+    sqs = cloud.admin(PRODUCTION, "sqs")
+    url, _ = make_queue(cloud, PRODUCTION, "messages-many")
+    for start in range(0, 200, 10):
+        entries = [{"Id": str(number), "MessageBody": str(number)} for number in range(start, start + 10)]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+    def work(_: int) -> list[str]:
+        bodies = []
+        while messages := received(cloud, PRODUCTION, url):
+            for message in messages:
+                bodies.append(message["Body"])
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
+
+    with ThreadPoolExecutor(8) as pool:
+        bodies = [body for found in pool.map(work, range(8)) for body in found]
+    assert sorted(map(int, bodies)) == list(range(200))
+
+
+def test_a_message_ends_a_long_poll(cloud: LocalCloud) -> None:
+    url, _ = make_queue(cloud, PRODUCTION, "messages-awaited")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(received, cloud, PRODUCTION, url, WaitTimeSeconds=20)
+        cloud.admin(PRODUCTION, "sqs").send_message(QueueUrl=url, MessageBody="now")
+        assert [message["Body"] for message in waiting.result(15)] == ["now"]

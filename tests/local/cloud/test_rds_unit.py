@@ -102,6 +102,8 @@ def test_pages_give_everything_once(names: list[str], size: int) -> None:
 def test_quotas_are_those_of_aws_unless_the_environment_says_so() -> None:
     assert rules.Quotas.from_env({}) == rules.Quotas(clusters=40, manual_snapshots=100, copies=5)
     assert rules.Quotas.from_env({"LOCALCLOUD_RDS_QUOTA_COPIES": "2"}).copies == 2
+    assert rules.Quotas.from_env({}).exports == 5
+    assert rules.Quotas.from_env({"LOCALCLOUD_RDS_QUOTA_EXPORTS": "3"}).exports == 3
 
 
 def test_every_error_is_one_that_botocore_knows() -> None:

@@ -114,6 +114,9 @@ def test_a_rule_is_about_these_calls(field: str, value: str, matches: bool) -> N
         (a_rule(code="X", status=200), ["status=200", "400 to 599"]),
         (a_rule(effect="status"), ["becomes=''", *sorted(TERMINAL)]),
         (a_rule(effect="status", becomes="sad"), ["becomes='sad'", "incompatible-restore"]),
+        (a_rule(effect="status", becomes="FAILED"), ["becomes='FAILED'", "failed"]),
+        (a_rule(action="StartExportTask", effect="status", becomes="failed"), ["becomes='failed'", "IN_PROGRESS"]),
+        (a_rule(effect="status", becomes="failed", message="why"), ["message='why'", "export task"]),
         ({"service": "s3", "action": "*", "effect": "status", "becomes": "failed"}, ["service='s3'", "only rds"]),
     ],
 )
