@@ -31,6 +31,7 @@ OPTIONAL = {
     "LogDatabase": "MakeLogTable",
     "LogKey": "EncryptLogs",
     "ExportTableName": "KeepExportStates",
+    "ExportedSnapshots": "SeeExportedSnapshots",
     "EventQueue": "HearOfSnapshots",
     "EndpointParameter": "PublishEndpoint",
     "Vault": "ReadVault SeeVault",
@@ -304,6 +305,7 @@ def _parameters(place: str, example: Environment) -> dict[str, Any]:
         **_defaults(example),
         **_defaults_of_files(example, place),
         "ExportTableName": example.exports.state_table if example.exports else "",
+        "ExportedSnapshots": "*" if of_place["ExportedSnapshots"] else "",
         "EventQueue": heard[0] if heard else "",
     }
     return {

@@ -154,6 +154,7 @@ def _of_exports(settings: Environment, place: str) -> Values:
     return {
         "ExportTable": [about.state_table],
         "ExportRegion": [getattr(settings, place).region] if here else [],
+        "ExportedSnapshots": ["*"] if here else [],
         "EventQueue": [about.events.queue or export_names.queue(settings.environment)] if about.events else [],
     }
 
@@ -203,7 +204,7 @@ _RETENTION_OF_TEMPLATE: Values = {
 
 LOGS = ("LogTable", "LogBucket", "LogObjects", "LogRecords", "LogDatabase", "LogKey", "LogRegion")
 
-EXPORTS = ("ExportTable", "ExportRegion", "EventQueue")
+EXPORTS = ("ExportTable", "ExportRegion", "ExportedSnapshots", "EventQueue")
 
 FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")
 
@@ -236,6 +237,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "SourceFileSystem": "Id of the file system, of setting files.source_file_system, or *",
         "TargetRole": "ARN of the role in the target's account, setting target.role_arn",
         "TargetAccount": "Account that may clone the source, setting target.account_id",
+        "ExportedSnapshots": "Snapshots that are exported, as a pattern: * where exports.databases has some of this account",
         "EventQueue": "SQS queue of snapshots' events, setting exports.events.queue, or the one that snapshot_export_setup makes",
     },
     "target": {
@@ -264,6 +266,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "Nodegroups": "Node group that jobs may have scaled, setting eks.nodegroups; a pattern for several",
         "SqlBucket": "Bucket with SQL scripts, setting database.sql_bucket",
         "SqlFunction": "Lambda function that runs SQL, setting database.sql_function",
+        "ExportedSnapshots": "Snapshots that are exported, as a pattern: * where exports.databases has some of this account",
         "EventQueue": "SQS queue of snapshots' events, setting exports.events.queue, or the one that snapshot_export_setup makes",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },
