@@ -21,7 +21,12 @@ _OF_DATABASES = (
         "SeeExportedSnapshots",
         ("rds:DescribeDBClusterSnapshots", "rds:DescribeDBSnapshots"),
         # of a list the database is the resource
-        (f"{RDS}:cluster-snapshot:*", f"{RDS}:snapshot:*", f"{RDS}:cluster:*", f"{RDS}:db:*"),
+        (
+            f"{RDS}:cluster-snapshot:${{ExportedSnapshots}}",
+            f"{RDS}:snapshot:${{ExportedSnapshots}}",
+            f"{RDS}:cluster:*",
+            f"{RDS}:db:*",
+        ),
     ),
     Scope(
         "ExportSnapshots",

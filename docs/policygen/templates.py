@@ -33,7 +33,7 @@ OPTIONAL = {
     "ExportTableName": "KeepExportStates",
     "EventQueue": "HearOfSnapshots",
     "ExportName": (
-        "ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey LetRdsEncryptExports SeeExports "
+        "SeeExportedSnapshots ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey LetRdsEncryptExports SeeExports "
         "ReadExports WriteAnswers DecryptExports CrawlExports QueryExports"
     ),
     "ExportDatabase": "CatalogueExports",

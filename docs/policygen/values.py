@@ -170,6 +170,7 @@ def _of_exports(settings: Environment, place: str) -> Values:
         "ExportCrawler": [export_names.crawler(one.name) for one in here if one.catalogue.by == "crawler"],
         "ExportCopied": ["*"] if copied else [],
         "ExportCopies": [f"export-{settings.environment}-*"] if copied else [],
+        "ExportedSnapshots": ["*"] if here else [],
         "EventQueue": [about.events.queue or export_names.queue(settings.environment)] if about.events else [],
     }
 
@@ -218,6 +219,7 @@ _RETENTION_OF_TEMPLATE: Values = {
 # As the setup names things; a pattern stands for several exports.
 _EXPORTS_OF_TEMPLATE: Values = {
     "ExportRegion": ["${AWS::Region}"],
+    "ExportedSnapshots": ["*"],
     "ExportBucket": ["aurora-ops-export-${ExportName}-${AWS::AccountId}"],
     "ExportRole": ["arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aurora-ops-export-${ExportName}"],
     "ExportKey": ["alias/aurora-ops-export-${ExportName}"],
@@ -232,6 +234,7 @@ LOGS = ("LogTable", "LogBucket", "LogObjects", "LogRecords", "LogDatabase", "Log
 EXPORTS = (
     "ExportTable",
     "ExportRegion",
+    "ExportedSnapshots",
     "ExportBucket",
     "ExportRole",
     "ExportKey",

@@ -85,6 +85,7 @@ READS: dict[str, tuple[str, str]] = {
     "DescribeDBClusterSnapshots": ("cluster-snapshot", "DBClusterSnapshotIdentifier"),
     "DescribeDBClusters": ("cluster", "DBClusterIdentifier"),
     "DescribeDBInstances": ("db", "DBInstanceIdentifier"),
+    "DescribeDBSnapshots": ("snapshot", "DBSnapshotIdentifier"),
     "DescribeDBLogFiles": ("db", "DBInstanceIdentifier"),
     "DescribeDBSubnetGroups": ("subgrp", "DBSubnetGroupName"),
     "DescribeExportTasks": ("cluster-snapshot", "SourceArn"),

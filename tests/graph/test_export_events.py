@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 import yaml
 from airflow.sdk import AssetOrTimeSchedule
+from aurora_ops.core.errors import StateError
 
 from devstack.settings import REPO
 from tests.graph.conftest import mutating, read_dags, simulator, write_environment
@@ -51,6 +55,21 @@ def test_nothing_is_moved_past_before_its_runs_are_there(dag) -> None:
     assert play({"start_exports": "failed"})["keep_position"] == "upstream_failed"
     assert play({"decide_exports": "failed"})["keep_position"] == "upstream_failed"
     assert play({"start_exports": "skipped"})["keep_position"] == "success"
+
+
+@pytest.mark.parametrize("failed", [0, 2])
+def test_the_position_is_kept_and_what_could_not_be_asked_about_fails_the_run(dag, failed) -> None:
+    kept: dict = {}
+    why = {"event_id": "RDS-EVENT-0075", "source_arn": "arn:s", "why": "AccessDenied"}
+    decided = {"position": {"after": "then"}, "failed": failed, "left": [why]}
+    keep = dag.get_task("keep_position").python_callable
+    with (
+        pytest.raises(StateError, match=r"2 events .*\n- RDS-EVENT-0075 arn:s: AccessDenied")
+        if failed
+        else nullcontext()
+    ):
+        keep(decided, asset_state_store=SimpleNamespace(set=kept.__setitem__))
+    assert kept == {"position": {"after": "then"}}
 
 
 def test_those_who_read_and_keep_the_position_know_the_asset(dag) -> None:

@@ -154,9 +154,7 @@ class QueueProducer(SharedStreamProducer):
         """Poll for ever; each message with the receipt to finish it by."""
         pause_s, said = _SHORTEST_PAUSE_S, ""
         while True:
-            if len(self._unfinished) >= MOST_UNFINISHED:
-                await sleep(_FULL_PAUSE_S)
-                continue
+            full = len(self._unfinished) >= MOST_UNFINISHED
             try:
                 found = await self._in_thread(self._poll)
             except AuroraOpsError as exc:
@@ -173,6 +171,8 @@ class QueueProducer(SharedStreamProducer):
             self._batch += 1
             for message in found:
                 yield message, (self._batch, message.receipt)
+            if full:
+                await sleep(_FULL_PAUSE_S)
 
     def get_advance_lane(self, broker_payload: Receipt) -> Hashable:
         """Finish together what was received together; no batch waits for another."""
@@ -199,6 +199,8 @@ class QueueProducer(SharedStreamProducer):
     def _poll(self) -> list[Message]:
         hook, url = self._open()
         self._prolong(hook, url)
+        if len(self._unfinished) >= MOST_UNFINISHED:
+            return []
         found = hook.receive(url, wait_s=WAIT_S, visibility_s=VISIBILITY_S)
         now = time.monotonic()
         self._unfinished.update({message.receipt: now for message in found})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from devstack.settings import isolate_this_process
-from tests.local.iam import audit_logs, databases, files, leftovers, refreshes, restores, upkeep, workloads
+from tests.local.iam import audit_logs, databases, exports, files, leftovers, refreshes, restores, upkeep, workloads
 from tests.local.iam.lab import Lab, Run, running_lab
 from tests.local.iam.policies import PRINCIPALS, Asked, asked_of
 from tests.local.iam.recording import Recording
@@ -26,6 +26,7 @@ RECORDINGS: dict[str, Recording] = {
         *restores.RECORDINGS,
         *upkeep.RECORDINGS,
         *audit_logs.RECORDINGS,
+        *exports.RECORDINGS,
         *refreshes.ALONG,
         *upkeep.ALONG,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,13 +132,14 @@ class Lab:
         """Have one call refused that matches."""
         self.operation("faults-add", message="a planted refusal", times=1, **rule)
 
-    def run(self, dag_id: str, conf: dict[str, Any], moment: str | None = None) -> Run:
+    def run(self, dag_id: str, conf: dict[str, Any], moment: str | None = None, *, since: float | None = None) -> Run:
         """Run a DAG to its end, and take what was asked of policies meanwhile.
 
         :param moment: when the run is for; its id is then ``manual__<moment>``.
+        :param since: take also what was asked from then on, epoch seconds.
         """
         process = self._started()
-        began = time.time()
+        began = since or time.time()
         found = process.run(dag_id, conf, **({"moment": moment} if moment else {}))
         decisions = self.operation("iam-decisions", since=began)["decisions"]
         for decision in decisions:
@@ -157,6 +160,11 @@ class Lab:
             env = airflow_environment(self.cloud.config, self.home, self.include)
             self._process = DagProcess(env, self.home / "driver.log")
         return self._process
+
+    def play(self, script: Path, *arguments: str) -> None:
+        """Run a script in the environment of the process that runs DAGs, on its database."""
+        env = airflow_environment(self.cloud.config, self.home, self.include)
+        subprocess.run([sys.executable, str(script), *arguments], env=env, check=True, cwd=REPO, timeout=120)
 
     def close(self) -> None:
         """End the process."""

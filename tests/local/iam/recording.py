@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,8 @@ from tests.local.iam.lab import Lab, Run
 LOCK = {"pk": {"S": f"refresh#{STAGING}#staging-shop"}, "sk": {"S": "lock"}}
 REFRESH, REAPER, RETENTION = "refresh_staging", "reap_expired", "snapshot_retention_staging"
 AUDIT_LOGS = tuple(f"audit_log_{what}_staging" for what in ("backup", "compact", "verify"))
-OF_ALL = (REFRESH, REAPER, RETENTION, "aurora_restore_drill", *AUDIT_LOGS)  # no environment is asked for
+EVENTS = "snapshot_export_events_staging"
+OF_ALL = (REFRESH, REAPER, RETENTION, "aurora_restore_drill", *AUDIT_LOGS, EVENTS)  # no environment is asked for
 READY_S = 60
 Conf = Mapping[str, Any]
 
@@ -26,6 +28,7 @@ class Recording:
     :param conf: its parameters, or what makes them of the cloud as it is then.
     :param path: what is particular about it, where it is not the only one of its DAG.
     :param before: prepares what it shall meet.
+    :param listens: what the triggerer does, under the policies, before it runs.
     :param fails: the task that must fail; empty where the run must succeed.
     :param calls: calls that it must make, or it has not taken the path that it is here for.
     :param along: an environment whose refresh takes files and jobs along; others are quicker without.
@@ -36,6 +39,7 @@ class Recording:
     conf: Conf | Callable[[Lab], Conf] = field(default_factory=dict)
     path: str = ""
     before: Callable[[Lab], None] | None = None
+    listens: Callable[[Lab], None] | None = None
     fails: str = ""
     calls: tuple[str, ...] = ()
     along: bool = False
@@ -54,7 +58,10 @@ class Recording:
         conf = dict(self.conf(lab) if callable(self.conf) else self.conf)
         if self.dag_id not in OF_ALL:
             conf["environment"] = "staging"
-        found = lab.run(self.dag_id, conf, self.moment)
+        began = time.time()
+        if self.listens is not None:
+            self.listens(lab)
+        found = lab.run(self.dag_id, conf, self.moment, since=began)
         lab.operation("faults-clear")
         lab.admin(SHARED, "dynamodb").delete_item(TableName="aurora-ops-runs", Key=LOCK)
         return found

@@ -250,6 +250,13 @@ class TestFrequency:
             "another one is exported: frequency is daily",
         }
 
+    def test_aws_backups_snapshots_of_an_instance_count_too(self, router, rds) -> None:
+        router.settle({"name": "orders", "instance": "orders", "frequency": "daily"})
+        rds.add(instance_arn("awsbackup:job-1"), "orders", DAY, "awsbackup")
+        later = rds.add(instance_arn("by-hand"), "orders", DAY + timedelta(hours=1))
+        router.events.add(rds_event(later, DAY, event_id="RDS-EVENT-0042"))
+        assert why(router.run()) == "another one is exported: frequency is daily"
+
     def test_days_are_those_of_the_environments_zone(self, router, rds) -> None:
         router.settle({"name": "shop", "cluster": "prod-shop", "frequency": "daily"})
         content = yaml.safe_load(router.path.read_text())

@@ -354,6 +354,20 @@ class TestTrouble:
 
         play(story)
 
+    def test_nor_where_so_much_is_in_hand_that_nothing_more_is_received(
+        self, queue, called, paused, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(module, "MOST_UNFINISHED", 1)
+        monkeypatch.setattr(module, "_PROLONG_AFTER_S", 0)
+
+        async def story() -> None:
+            queue.send("slow")
+            async with running(trigger()) as triggerer:
+                await triggerer.until(lambda: called.count("ChangeMessageVisibilityBatch") >= 3)
+            assert len(triggerer.events) == 1
+
+        play(story)
+
 
 @pytest.mark.parametrize(
     ("outcome", "counts"),
