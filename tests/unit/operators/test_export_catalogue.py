@@ -308,6 +308,17 @@ def test_the_same_table_made_by_two_at_a_time_is_one(stored, monkeypatch) -> Non
     assert sorted(stored.partitions("shop_orders_v2")) == [DATES[2]]
 
 
+def test_a_column_that_another_date_has_just_added_otherwise_is_no_clash_in_one_table(stored, monkeypatch) -> None:
+    put(stored.write(Table("shop.orders", [ID])))
+    other = stored.write(Table("shop.orders", [ID, ("size", "varchar", pa.string())]), date=DATES[1], task="other")
+    mine = stored.write(Table("shop.orders", [ID, SIZE]), date=DATES[2], task="mine")
+    overtaken(monkeypatch, "update_table", lambda: put(other))
+    assert "size is int, not string as in shop_orders" in put(mine)["drift"][0]
+    assert stored.columns("shop_orders") == {"id": "int", "size": "string"}
+    assert sorted(stored.partitions("shop_orders")) == [DATES[0], DATES[1]]
+    assert sorted(stored.partitions("shop_orders_v2")) == [DATES[2]]
+
+
 def test_a_newer_snapshot_that_comes_in_between_stands(stored, monkeypatch) -> None:
     put(stored.write(Table("shop.orders"), hour=2, task="first"))
     newest = stored.write(Table("shop.orders"), hour=14, task="newest")
@@ -431,6 +442,17 @@ def test_partitions_of_others_are_not_dropped(stored) -> None:
     )
     assert put(past(stored, 1), **retention())["dropped"] == 1
     assert "2001-01-01" in stored.partitions("shop_orders")
+
+
+def test_tables_of_others_keep_their_partitions(stored) -> None:
+    exported = past(stored, 40)
+    put(exported)
+    table = stored.table("shop_orders")
+    kept = {key: table[key] for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType")}
+    theirs = {**table["Parameters"], catalogue.EXPORT: "crm"}
+    stored.glue.update_table(DatabaseName=EXPORT, TableInput={**kept, "Parameters": theirs})
+    assert put(past(stored, 1), **retention())["dropped"] == 0
+    assert sorted(stored.partitions("shop_orders")) == [exported["date"]]
 
 
 def test_they_are_kept_and_warned_of_by_choice(stored) -> None:
