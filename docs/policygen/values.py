@@ -155,6 +155,13 @@ def _of_exports(settings: Environment, place: str) -> Values:
         "ExportTable": [about.state_table],
         "ExportRegion": [getattr(settings, place).region] if here else [],
         "EventQueue": [about.events.queue or export_names.queue(settings.environment)] if about.events else [],
+        "SnapshotEvents": [export_names.topic(settings.environment)],
+        "SetupRegion": _once(
+            region
+            for one in here
+            for region in (getattr(settings, place).region, one.copy_first and one.copy_first.region)
+            if region
+        ),
     }
 
 
@@ -185,7 +192,13 @@ def of_template(place: str) -> Values:
         **({"LogTable": ["${LogTableName}"]} if place == "orchestrator" else {}),
         **({} if place == "orchestrator" else {"LogRegion": ["${AWS::Region}"]}),
         **(
-            {"ExportTable": ["${ExportTableName}"]} if place == "orchestrator" else {"ExportRegion": ["${AWS::Region}"]}
+            {"ExportTable": ["${ExportTableName}"]}
+            if place == "orchestrator"
+            else {
+                "ExportRegion": ["${AWS::Region}"],
+                "SetupRegion": ["${AWS::Region}"],
+                "SnapshotEvents": ["aurora-ops-*-snapshot-events"],
+            }
         ),
         "Topic": ["arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${TopicName}"],
     }
@@ -203,7 +216,7 @@ _RETENTION_OF_TEMPLATE: Values = {
 
 LOGS = ("LogTable", "LogBucket", "LogObjects", "LogRecords", "LogDatabase", "LogKey", "LogRegion")
 
-EXPORTS = ("ExportTable", "ExportRegion", "EventQueue")
+EXPORTS = ("ExportTable", "ExportRegion", "EventQueue", "SnapshotEvents", "SetupRegion")
 
 FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")
 

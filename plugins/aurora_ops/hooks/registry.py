@@ -12,6 +12,7 @@ from aurora_ops.hooks.kubernetes import KubernetesHook
 from aurora_ops.hooks.ram import RamHook
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.secrets import SecretsHook
+from aurora_ops.hooks.stacks import StacksHook
 
 HOOKS: dict[str, type[AwsHook]] = {
     hook.waits_as or hook.service: hook
@@ -25,5 +26,6 @@ HOOKS: dict[str, type[AwsHook]] = {
         KubernetesHook,
         RamHook,
         ExportTasksHook,
+        StacksHook,
     )
 }
