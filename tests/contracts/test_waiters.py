@@ -84,6 +84,7 @@ NOT_YET = {
     "backup": {"CopyJob": {"State": "RUNNING"}, "Status": "PENDING"},
     "lambda": {"State": "Pending"},
     "eks": {"nodegroup": {"status": "UPDATING"}},
+    "cloudformation": {"Stacks": [{"StackStatus": "UPDATE_ROLLBACK_IN_PROGRESS"}]},
 }
 
 
