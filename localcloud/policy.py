@@ -280,7 +280,10 @@ def _compares(operator: str, actual: str | None, wanted: list[str], *, unknown: 
     elif positive == "StringEqualsIgnoreCase":
         matched = actual is not None and actual.lower() in {value.lower() for value in wanted}
     elif positive in _NUMERIC:
-        return actual is not None and any(_NUMERIC[positive](float(actual), float(value)) for value in wanted)
+        try:
+            return actual is not None and any(_NUMERIC[positive](float(actual), float(value)) for value in wanted)
+        except ValueError:
+            return unknown
     else:
         return unknown
     return matched if positive == operator else not matched

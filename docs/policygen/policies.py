@@ -67,7 +67,7 @@ def setup_policy(place: str, needs: Needs, values: Values) -> Document | None:
         raise GenerationError(
             f"{place}: say where {', '.join(missing)} is allowed, in docs/policygen/scopes_export_setup.py"
         )
-    if not (needs[place] and values["SetupRegion"]):
+    if not (needs[place] and values["ExportRegion"]):
         return None
     found = [one for scope in scopes_export_setup.SCOPES for one in statements(scope, list(scope.actions), values)]
     return {"Version": VERSION, "Statement": found}

@@ -13,7 +13,7 @@ from policygen.scope import MADE_OURS, OURS, Condition, Scope
 
 _CALLED: Mapping[str, str | list[str]] = {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
 THROUGH: Condition = {"ForAnyValue:StringEquals": _CALLED}
-AT = "${SetupRegion}:${Account}"
+AT = "${ExportRegion}:${Account}"
 KEYS = (f"arn:${{Partition}}:kms:{AT}:key/*",)
 
 STACKS = (

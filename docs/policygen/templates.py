@@ -32,6 +32,11 @@ OPTIONAL = {
     "LogKey": "EncryptLogs",
     "ExportTableName": "KeepExportStates",
     "EventQueue": "HearOfSnapshots",
+    "ExportName": (
+        "ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey LetRdsEncryptExports SeeExports "
+        "ReadExports WriteAnswers DecryptExports CrawlExports QueryExports"
+    ),
+    "ExportDatabase": "CatalogueExports",
     "EndpointParameter": "PublishEndpoint",
     "Vault": "ReadVault SeeVault",
     "BackupRole": "PassBackupRole",
@@ -331,11 +336,14 @@ def _parameters(place: str, example: Environment) -> dict[str, Any]:
     """Write the parameters; who is trusted, and with which ExternalId, has no default."""
     of_place = of_environment(example, place)
     heard = of_place["ExportRegion"] and of_place["EventQueue"]
+    exported = [one.name for one in example.exports.databases if one.account == place] if example.exports else []
     defaults = {
         **_defaults(example),
         **_defaults_of_files(example, place),
         "ExportTableName": example.exports.state_table if example.exports else "",
         "EventQueue": heard[0] if heard else "",
+        "ExportName": exported[0] if exported else "",
+        "ExportDatabase": of_place["ExportDatabase"][0] if of_place["ExportDatabase"] else "",
     }
     return {
         "RoleName": {"Type": "String", "Default": ROLE_NAMES[place], "Description": "Name of the role"},

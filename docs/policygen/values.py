@@ -151,17 +151,27 @@ def _of_exports(settings: Environment, place: str) -> Values:
     if about is None:
         return {name: [] for name in EXPORTS}
     here = [one for one in about.databases if one.account == place]
+    section = getattr(settings, place)
+    account, partition = section.account_id, of_region(section.region)
+    copied = [one for one in here if one.copy_first]
     return {
         "ExportTable": [about.state_table],
-        "ExportRegion": [getattr(settings, place).region] if here else [],
+        "ExportRegion": _once(
+            region for one in here for region in (section.region, one.copy_first and one.copy_first.region) if region
+        ),
+        "ExportBucket": _once(one.bucket or export_names.setup(one.name, account) for one in here),
+        "ExportRole": _once(
+            one.role_arn or f"arn:{partition}:iam::{account}:role/{export_names.role(one.name)}" for one in here
+        ),
+        "ExportKey": _once(one.kms_key_id or export_names.alias(one.name) for one in here),
+        "ExportAnswers": [export_names.ANSWERS] if here else [],
+        "ExportDatabase": _once(one.glue_database for one in here),
+        "ExportWorkgroup": _once(one.catalogue.workgroup or export_names.workgroup(one.name) for one in here),
+        "ExportCrawler": [export_names.crawler(one.name) for one in here if one.catalogue.by == "crawler"],
+        "ExportCopied": _once(one.database_id for one in copied),
+        "ExportCopies": [f"export-{settings.environment}-*"] if copied else [],
         "EventQueue": [about.events.queue or export_names.queue(settings.environment)] if about.events else [],
         "SnapshotEvents": [export_names.topic(settings.environment)],
-        "SetupRegion": _once(
-            region
-            for one in here
-            for region in (getattr(settings, place).region, one.copy_first and one.copy_first.region)
-            if region
-        ),
     }
 
 
@@ -191,15 +201,7 @@ def of_template(place: str) -> Values:
         "AuditTable": ["${AuditTableName}"],
         **({"LogTable": ["${LogTableName}"]} if place == "orchestrator" else {}),
         **({} if place == "orchestrator" else {"LogRegion": ["${AWS::Region}"]}),
-        **(
-            {"ExportTable": ["${ExportTableName}"]}
-            if place == "orchestrator"
-            else {
-                "ExportRegion": ["${AWS::Region}"],
-                "SetupRegion": ["${AWS::Region}"],
-                "SnapshotEvents": ["aurora-ops-*-snapshot-events"],
-            }
-        ),
+        **({"ExportTable": ["${ExportTableName}"]} if place == "orchestrator" else _EXPORTS_OF_TEMPLATE),
         "Topic": ["arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${TopicName}"],
     }
 
@@ -214,9 +216,36 @@ _RETENTION_OF_TEMPLATE: Values = {
     "RetainedSource": ["rds:${TargetCluster}-*", "kept-${Environment}-${TargetCluster}-*"],
 }
 
+# As the setup names things; a pattern stands for several exports.
+_EXPORTS_OF_TEMPLATE: Values = {
+    "ExportRegion": ["${AWS::Region}"],
+    "ExportBucket": ["aurora-ops-export-${ExportName}-${AWS::AccountId}"],
+    "ExportRole": ["arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aurora-ops-export-${ExportName}"],
+    "ExportKey": ["alias/aurora-ops-export-${ExportName}"],
+    "ExportAnswers": [export_names.ANSWERS],
+    "ExportDatabase": ["${ExportDatabase}"],
+    "ExportWorkgroup": ["aurora-ops-export-${ExportName}"],
+    "ExportCrawler": ["aurora-ops-export-${ExportName}"],
+    "SnapshotEvents": ["aurora-ops-*-snapshot-events"],
+}
+
 LOGS = ("LogTable", "LogBucket", "LogObjects", "LogRecords", "LogDatabase", "LogKey", "LogRegion")
 
-EXPORTS = ("ExportTable", "ExportRegion", "EventQueue", "SnapshotEvents", "SetupRegion")
+EXPORTS = (
+    "ExportTable",
+    "ExportRegion",
+    "ExportBucket",
+    "ExportRole",
+    "ExportKey",
+    "ExportAnswers",
+    "ExportDatabase",
+    "ExportWorkgroup",
+    "ExportCrawler",
+    "ExportCopied",
+    "ExportCopies",
+    "EventQueue",
+    "SnapshotEvents",
+)
 
 FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")
 
@@ -249,6 +278,8 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "SourceFileSystem": "Id of the file system, of setting files.source_file_system, or *",
         "TargetRole": "ARN of the role in the target's account, setting target.role_arn",
         "TargetAccount": "Account that may clone the source, setting target.account_id",
+        "ExportName": "Name of the export, setting exports.databases[].name; a pattern for several",
+        "ExportDatabase": "Database of AWS Glue of the export, its name with underscores, or setting catalogue.database",
         "EventQueue": "SQS queue of snapshots' events, setting exports.events.queue, or the one that snapshot_export_setup makes",
     },
     "target": {
@@ -277,6 +308,8 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "Nodegroups": "Node group that jobs may have scaled, setting eks.nodegroups; a pattern for several",
         "SqlBucket": "Bucket with SQL scripts, setting database.sql_bucket",
         "SqlFunction": "Lambda function that runs SQL, setting database.sql_function",
+        "ExportName": "Name of the export, setting exports.databases[].name; a pattern for several",
+        "ExportDatabase": "Database of AWS Glue of the export, its name with underscores, or setting catalogue.database",
         "EventQueue": "SQS queue of snapshots' events, setting exports.events.queue, or the one that snapshot_export_setup makes",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },

@@ -102,6 +102,7 @@ MAKES = {
     "RestoreDBClusterFromSnapshot": ("cluster", "DBClusterIdentifier"),
     "RestoreDBClusterToPointInTime": ("cluster", "DBClusterIdentifier"),
 }
+EXPORTER = "export.rds.amazonaws.com"
 TAGGING = {"AddTagsToResource", "RemoveTagsFromResource", "ListTagsForResource"}
 NEW_SECRET = "secret:rds!cluster-00000000-0000-0000-0000-000000000000-000000"  # noqa: S105 - RDS chooses the name
 
@@ -122,6 +123,11 @@ def needs(call: Call, facts: Facts) -> Iterator[Need]:
         kind, parameter = READS[call.action]
         arn = _arn(call, kind, call.text(parameter) or ANY)
         yield Need(action, arn, _resource_tags(arn, facts))
+        return
+    if call.action == "StartExportTask":
+        yield Need(action, call.text("SourceArn") or ANY)
+        yield Need("iam:PassRole", call.text("IamRoleArn"), {"iam:PassedToService": EXPORTER}, via="rds")
+        yield from _keys(call, facts)
         return
     if call.action not in ACTS_ON:
         yield Need(action)

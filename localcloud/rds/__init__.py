@@ -13,6 +13,7 @@ from moto.rds import urls
 
 from localcloud.rds import standalone
 from localcloud.rds.backups import Backups
+from localcloud.rds.calendar import Calendar
 from localcloud.rds.core import Core
 from localcloud.rds.errors import RdsError
 from localcloud.rds.logs.collector import Collector
@@ -35,7 +36,10 @@ def install(cloud: Cloud) -> None:
     urls.url_paths["{0}/$"] = Response.dispatch
     urls.url_paths["{0}" + LOG_FILE_PATH + "(?P<instance>[^/]+)/(?P<file>.+)$"] = Response.complete_log_file
     standalone.install()
-    cloud.on_admin("rds-automated-snapshot", partial(_automated_snapshot, Response.service))
+    calendar = Calendar(core, Response.service.snapshots, Response.service.instance_snapshots)
+    cloud.on_admin("rds-automated-snapshot", calendar.automated)
+    cloud.on_admin("rds-backup-snapshot", calendar.backup)
+    cloud.on_admin("rds-past-snapshots", calendar.past)
     cloud.on_admin("rds-hold", partial(_hold, core))
     cloud.on_terminal("rds", partial(_end, Response.service))
     recovery, backups = Recovery(core), Backups(core)
@@ -94,17 +98,3 @@ def _hold(core: Core, parameters: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"held={held!r} is not true or false")
     (core.lifecycle.hold if held else core.lifecycle.release)()
     return {}
-
-
-def _automated_snapshot(service: Service, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Take the snapshot that AWS takes once a day.
-
-    :param parameters: account, region, cluster; created: epoch seconds to pretend it was taken at, null is now.
-    :raises ValueError: what RDS would answer.
-    """
-    region = service.core.region(parameters["account"], parameters["region"])
-    try:
-        snapshot = service.snapshots.create_automated(region, parameters["cluster"], parameters.get("created"))
-    except RdsError as error:
-        raise ValueError(str(error)) from error
-    return {"DBClusterSnapshotIdentifier": snapshot.identifier}

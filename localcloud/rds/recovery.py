@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 
 from localcloud.mariadb.errors import EngineError
-from localcloud.rds import standalone
+from localcloud.rds import instance_snapshots, standalone
 from localcloud.rds.errors import RdsError
 from localcloud.rds.events import kinds
 from localcloud.rds.lifecycle import REBOOT
@@ -66,6 +66,7 @@ class Recovery:
             | set(core.retained)
             | {database.dbi_resource_id for database in standalone.served()}
             | {snapshot.key for region in core.regions.values() for snapshot in region.snapshots.values()}
+            | set(instance_snapshots.keys())
             | {task.key for region in core.regions.values() for task in region.exports.values() if task.ended is None}
         )
         for region, cluster in self._clusters():

@@ -22,6 +22,7 @@ from localcloud.rds.errors import (
 from localcloud.rds.events import history
 from localcloud.rds.events.subscriptions import Subscriptions
 from localcloud.rds.exports.api import Exports
+from localcloud.rds.instance_snapshots import InstanceSnapshots
 from localcloud.rds.instances import Instances
 from localcloud.rds.logs.api import LogFiles
 from localcloud.rds.modify import ModifyCluster
@@ -34,6 +35,7 @@ from localcloud.rds.tagging import Tagging
 
 if TYPE_CHECKING:
     from moto.core.responses import ActionContext
+    from moto.rds.models import DBSnapshot
 
     from localcloud.rds.core import Core
     from localcloud.rds.model import Cluster, Instance, Params, Region, Snapshot
@@ -69,6 +71,7 @@ class Service:
         self.instances = Instances(core)
         self.tagging = Tagging(core)
         self.logs = LogFiles(core)
+        self.instance_snapshots = InstanceSnapshots(core)
         self.subscriptions = Subscriptions(core)
         self.exports = Exports(core)
 
@@ -195,6 +198,9 @@ class Response(RDSResponse):
         if self._is_motos(params["DBInstanceIdentifier"]):
             database = self._served(params["DBInstanceIdentifier"])
             deleted = super().delete_db_instance()
+            last = self._snapshot(params.get("FinalDBSnapshotIdentifier"))
+            if last is not None and database is not None:
+                self.service.instance_snapshots.taken_finally(last)
             if database is not None:
                 standalone.deleted(self.service.core, database.dbi_resource_id)
             return deleted
@@ -241,6 +247,43 @@ class Response(RDSResponse):
             return status, {"Content-Type": content_type}, body
 
     # ---- snapshots ---------------------------------------------------------------------------------------------------
+
+    def create_db_snapshot(self) -> ActionResult:
+        """CreateDBSnapshot."""
+        made = super().create_db_snapshot()
+        taken = self._snapshot(self.plain_params["DBSnapshotIdentifier"])
+        if taken is not None:
+            self.service.instance_snapshots.taken(taken)
+        return made
+
+    def describe_db_snapshots(self) -> ActionResult:
+        """DescribeDBSnapshots, those of AWS Backup too, which moto leaves out."""
+        filters = list(self.params.get("Filters") or ())
+        if not self.params.get("SnapshotType") and all(one["Name"] != "snapshot-type" for one in filters):
+            own = {"Name": "snapshot-type", "Values": ["automated", "manual", "awsbackup"]}
+            self.params["Filters"] = [*filters, own]
+        return super().describe_db_snapshots()
+
+    def copy_db_snapshot(self) -> ActionResult:
+        """CopyDBSnapshot, within the account and region."""
+        made, params = super().copy_db_snapshot(), self.plain_params
+        copy = self._snapshot(params["TargetDBSnapshotIdentifier"])
+        if copy is not None:
+            source = self._snapshot(params["SourceDBSnapshotIdentifier"].rpartition(":snapshot:")[2])
+            self.service.instance_snapshots.copied(source, copy, self.region)
+        return made
+
+    def delete_db_snapshot(self) -> ActionResult:
+        """DeleteDBSnapshot."""
+        going = self._snapshot(self.plain_params["DBSnapshotIdentifier"])
+        deleted = super().delete_db_snapshot()
+        if going is not None:
+            self.service.instance_snapshots.deleted(going)
+        return deleted
+
+    def _snapshot(self, identifier: str | None) -> DBSnapshot | None:
+        """Snapshot of an instance."""
+        return self.backend.database_snapshots.get((identifier or "").lower())
 
     def create_db_cluster_snapshot(self) -> ActionResult:
         """CreateDBClusterSnapshot."""

@@ -57,7 +57,7 @@ class Shares:
             return {"DBClusterSnapshotAttributesResult": views.attributes(snapshot)}
 
     def _check_shareable(self, region: Region, snapshot: Snapshot, add: list[str]) -> None:
-        if snapshot.snapshot_type == "automated":
+        if snapshot.snapshot_type != "manual":
             raise InvalidSnapshotStateError(
                 f"Automated snapshot {snapshot.identifier} cannot be shared: copy it to a manual one and share that."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from localcloud.rds.model import Cluster, Params, Region
 
 FILTERS = ("db-cluster-id", "db-cluster-snapshot-id", "snapshot-type", "engine")
-TYPES = {"manual", "automated", "shared", "public"}
+TYPES = {"manual", "automated", "awsbackup", "shared", "public"}
 GIB = 2**30
 
 
@@ -51,30 +50,9 @@ class Snapshots:
             identifier = self.check_new(region, params.get(name), name)
             tags = rules.tags(params.get("Tags"))
             cluster = core.cluster(region, params.get("DBClusterIdentifier"))
-            self._check_can_snapshot(region, cluster)
+            self.check_can_snapshot(region, cluster)
             snapshot = self.take(region, cluster, identifier, "manual", tags)
             return views.snapshot(snapshot, viewer=region.account)
-
-    def create_automated(self, region: Region, cluster_identifier: str, created: float | None) -> Snapshot:
-        """Take the snapshot that AWS takes once a day, ``rds:<cluster>-YYYY-MM-DD-HH-MM``.
-
-        :param created: epoch seconds to pretend it was taken at; None is now.
-        :raises SnapshotAlreadyExistsError: there is one of this minute.
-        """
-        core = self.core
-        with core.lock:
-            cluster = core.cluster(region, cluster_identifier)
-            self._check_can_snapshot(region, cluster)
-            moment = time.time() if created is None else created
-            stamp = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d-%H-%M")
-            identifier = f"rds:{cluster.identifier}-{stamp}"
-            if identifier in region.snapshots:
-                raise SnapshotAlreadyExistsError(
-                    f"Cannot create the snapshot because a snapshot with the identifier {identifier} already exists."
-                )
-            snapshot = self.take(region, cluster, identifier, "automated", {})
-            snapshot.created = moment
-            return snapshot
 
     def check_new(self, region: Region, identifier: str | None, parameter: str) -> str:
         """Check the identifier of a new manual snapshot, and the quota.
@@ -106,9 +84,19 @@ class Snapshots:
         return snapshot
 
     def reserve(
-        self, region: Region, cluster: Cluster, identifier: str, kind: SnapshotType, tags: dict[str, str]
+        self,
+        region: Region,
+        cluster: Cluster,
+        identifier: str,
+        kind: SnapshotType,
+        tags: dict[str, str],
+        *,
+        told: bool = True,
     ) -> Snapshot:
-        """Enter a snapshot that is to be made, so that its name is taken."""
+        """Enter a snapshot that is to be made, so that its name is taken.
+
+        :param told: whether there is an event of it.
+        """
         core = self.core
         with core.lock:
             snapshot = Snapshot(
@@ -135,7 +123,8 @@ class Snapshots:
                 tags={**(cluster.tags if cluster.copy_tags else {}), **tags},
             )
             region.snapshots[identifier] = snapshot
-            core.event(snapshot, kinds.CLUSTER_SNAPSHOT_CREATING[kind == "automated"])
+            if told:
+                core.event(snapshot, kinds.CLUSTER_SNAPSHOT_CREATING[kind == "automated"])
         return snapshot
 
     def begin(self, cluster: Cluster, snapshot: Snapshot, done: Callable[[], None], failed: Callable[[], None]) -> None:
@@ -269,10 +258,10 @@ class Snapshots:
         core = self.core
         with core.lock:
             snapshot = core.own_snapshot(region, params.get("DBClusterSnapshotIdentifier"))
-            if snapshot.snapshot_type == "automated":
+            if snapshot.snapshot_type != "manual":
                 raise InvalidSnapshotStateError(
-                    f"Only manual snapshots may be deleted; {snapshot.identifier} is automated and goes with its "
-                    "cluster."
+                    f"Only manual snapshots may be deleted; {snapshot.identifier} is {snapshot.snapshot_type} and goes with"
+                    " its cluster or its recovery point."
                 )
             if snapshot.status not in {"available", *TERMINAL}:
                 raise InvalidSnapshotStateError(f"Snapshot {snapshot.identifier} is {snapshot.status}; wait for it.")
@@ -302,7 +291,8 @@ class Snapshots:
             snapshot,
         )
 
-    def _check_can_snapshot(self, region: Region, cluster: Cluster) -> None:
+    def check_can_snapshot(self, region: Region, cluster: Cluster) -> None:
+        """Check that a cluster, and an instance of it, is available."""
         self.core.require_available(cluster, "create a snapshot")
         if not any(member.status == "available" for member in region.members(cluster)):
             raise InvalidClusterStateError(
@@ -347,7 +337,7 @@ class Snapshots:
     def _visible(self, region: Region, kind: str | None, params: Params) -> list[Snapshot]:
         """Snapshots that the call may show at all: own, and by wish other accounts' of this region."""
         found: list[Snapshot] = []
-        if kind in {None, "manual", "automated"}:
+        if kind in {None, "manual", "automated", "awsbackup"}:
             found += [s for s in region.snapshots.values() if kind is None or s.snapshot_type == kind]
         shared = kind == "shared" or (kind in {None, "manual"} and bool(params.get("IncludeShared")))
         public = kind == "public" or (kind in {None, "manual"} and bool(params.get("IncludePublic")))

@@ -55,10 +55,10 @@ SNAPSHOT_CREATED = {
     True: Kind("0091", "creation", "Automated snapshot created"),
 }
 SNAPSHOT_DELETED = Kind("0041", "deletion", "Deleted user snapshot")
-COPY_STARTED = Kind("0196", "notification", "Started copy of snapshot {snapshot} in region {region}")
-COPY_FINISHED = Kind("0197", "notification", "Finished copy of snapshot {snapshot} in region {region}")
-COPY_FROM_REGION_STARTED = Kind("0059", "notification", "Started copy of snapshot {snapshot} from region {region}")
-COPY_FROM_REGION_FINISHED = Kind("0060", "notification", "Finished copy of snapshot {snapshot} from region {region}")
+COPY_STARTED = Kind("0196", "notification", "Started copy of snapshot {name} in region {where}")
+COPY_FINISHED = Kind("0197", "notification", "Finished copy of snapshot {name} in region {where}")
+COPY_FROM_REGION_STARTED = Kind("0059", "notification", "Started copy of snapshot {name} from region {where}")
+COPY_FROM_REGION_FINISHED = Kind("0060", "notification", "Finished copy of snapshot {name} from region {where}")
 
 # By the kind of source, and the status that the task has ended in.
 EXPORTS = {

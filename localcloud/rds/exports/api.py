@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from localcloud.rds import rules, views
+from localcloud.rds import instance_snapshots, rules, views
 from localcloud.rds.core import new_id
 from localcloud.rds.errors import (
     ClusterNotFoundError,
@@ -20,6 +21,7 @@ from localcloud.rds.errors import (
     InvalidExportOnlyError,
     InvalidExportSourceStateError,
     InvalidExportTaskStateError,
+    InvalidParameterCombinationError,
     InvalidParameterValueError,
     InvalidS3BucketError,
     KmsKeyNotAccessibleError,
@@ -189,7 +191,16 @@ class Exports:
                 raise missing
             _require_available(source_arn, cluster.status)
             return arn.kind, cluster.resource_id, time.time()
-        raise missing
+        of_instance = instance_snapshots.find(region.account, region.name, arn.name)
+        if of_instance is None:
+            raise missing
+        _require_available(source_arn, str(of_instance.status))
+        data = instance_snapshots.key_of(of_instance)
+        if not data:
+            raise InvalidParameterCombinationError(
+                f"localcloud has no data of {source_arn}: its instance had no server."
+            )
+        return arn.kind, data, of_instance.created.replace(tzinfo=UTC).timestamp()
 
     def _check_running(self, region: Region, source_arn: str) -> None:
         running = [task for task in region.exports.values() if task.status in RUNNING]

@@ -107,16 +107,16 @@ class Extraction:
         run = uuid.uuid5(_SPACE, f"{self.seed} {table.target}")
         with self.connect() as connection:
             pieces = source.pieces(connection, table, ROWS_PER_PART)
-            last, part = 1, 0
+            folders, more = {1}, 0
             for place, piece in enumerate(pieces):
-                part = max(part, piece.number)
-                for data, read in self._parts(connection, table, piece):
-                    last = 1 + part // PARTS_PER_BATCH
-                    self.put(f"{folder}/{last}/part-{part:05d}-{run}-c000.gz.parquet", data)
-                    part += 1
+                for nth, (data, read) in enumerate(self._parts(connection, table, piece)):
+                    more += nth > 0  # the piece is larger than a part: those behind it move on
+                    part = piece.number + more
+                    folders.add(1 + part // PARTS_PER_BATCH)
+                    self.put(f"{folder}/{1 + part // PARTS_PER_BATCH}/part-{part:05d}-{run}-c000.gz.parquet", data)
                     size += read
                     self.progress(number + (place + 1) / len(pieces), count, read)
-        for batch in range(1, last + 1):
+        for batch in folders:
             self.put(f"{folder}/{batch}/_SUCCESS", b"")
         self.progress(number + 1, count, 0)
         return {

@@ -18,7 +18,7 @@ from localcloud.rds.exports.extract import Extraction, ExtractionError, Wishes
 
 if TYPE_CHECKING:
     from localcloud.rds.core import Core
-    from localcloud.rds.model import ExportTask
+    from localcloud.rds.model import Cluster, ExportTask, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,11 @@ class Runs:
         """Tell of a task's end: as an event of its source, which may be gone."""
         name = task.source_arn.split(":", 6)[6]
         region = self.core.region(task.account, task.region)
-        source = (region.clusters if task.source_kind == "cluster" else region.snapshots).get(name)
+        source: Cluster | Snapshot | None = None
+        if task.source_kind == "cluster":
+            source = region.clusters.get(name)
+        elif task.source_kind == "cluster-snapshot":
+            source = region.snapshots.get(name)
         place = kinds.SOURCE_TYPE[task.source_kind], name, task.source_arn
         kind = kinds.EXPORTS[task.source_kind][status]
         self.core.note(task.account, task.region, place, kind, source.tags if source else {})

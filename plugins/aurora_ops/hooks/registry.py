@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aurora_ops.hooks.backup import BackupHook
 from aurora_ops.hooks.base import AwsHook
+from aurora_ops.hooks.catalogue import CatalogueHook
 from aurora_ops.hooks.efs import EfsHook
 from aurora_ops.hooks.eks import EksHook
 from aurora_ops.hooks.export_tasks import ExportTasksHook
 from aurora_ops.hooks.functions import FunctionsHook
 from aurora_ops.hooks.kubernetes import KubernetesHook
+from aurora_ops.hooks.queries import QueriesHook
 from aurora_ops.hooks.ram import RamHook
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.secrets import SecretsHook
@@ -27,5 +29,7 @@ HOOKS: dict[str, type[AwsHook]] = {
         RamHook,
         ExportTasksHook,
         StacksHook,
+        QueriesHook,
+        CatalogueHook,
     )
 }

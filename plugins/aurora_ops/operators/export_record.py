@@ -33,7 +33,7 @@ class RecordExportOperator(RefreshOperator[StatesHook]):
     :param snapshot_arn: the snapshot's.
     :param snapshot_time: moment of its data, ISO 8601.
     :param date: day that it stands for.
-    :param tasks: task that exports, then the others that an export needs, in order.
+    :param needed: name of a database to the tasks that an export of it needs, in order, the one that exports first.
     :return: the item, without its keys.
     """
 
@@ -55,7 +55,7 @@ class RecordExportOperator(RefreshOperator[StatesHook]):
         snapshot_arn: str,
         snapshot_time: str,
         date: str,
-        tasks: Sequence[str],
+        needed: Mapping[str, Sequence[str]],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -64,16 +64,18 @@ class RecordExportOperator(RefreshOperator[StatesHook]):
         self.snapshot_arn = snapshot_arn
         self.snapshot_time = snapshot_time
         self.date = date
-        self.tasks = tuple(tasks)
+        self.needed = {name: list(tasks) for name, tasks in needed.items()}
 
     def take_pass(self, context: Context) -> Result:
         """Look how the tasks ended, write it down."""
-        results = {task: self._left(context, task) for task in self.tasks}
-        exported = results[self.tasks[0]] or {}
+        needed = self.needed[self.database]
+        results = {task: self._left(context, task) for task in needed}
+        exported = results[needed[0]] or {}
         done = all(result is not None for result in results.values())
-        facts = {key: value for result in results.values() for key, value in (result or {}).items()}
+        facts = results[needed[1]] or {}
         cause = None if done else self._cause(context, results)
         now = datetime.now(UTC)
+        catalogued = results[needed[2]] or {}
         item = {
             "database": self.database,
             "snapshot_arn": self.snapshot_arn,
@@ -87,7 +89,12 @@ class RecordExportOperator(RefreshOperator[StatesHook]):
             "gib": exported.get("gib"),
             **{key: facts[key] for key in ("tables", "rows", "bytes", "files") if isinstance(facts.get(key), int)},
             "skipped": exported.get("skipped"),
-            "warnings": exported.get("warnings"),
+            "warnings": [
+                *(exported.get("warnings") or []),
+                *catalogued.get("drift", []),
+                *catalogued.get("warnings", []),
+            ],
+            "report": facts.get("report"),
             "started_at": exported.get("started_at"),
             "ended_at": exported.get("ended_at"),
             "lag_s": (now - datetime.fromisoformat(self.snapshot_time)).total_seconds() if done else None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.local.cloud.rds_helpers import watch
+from tests.local.cloud.rds_helpers import in_region, watch
 
 if TYPE_CHECKING:
     from tests.local.cloud.conftest import LocalCloud
@@ -110,7 +110,7 @@ def permissions(bucket: str, actions: list[str] | None = None) -> str:
 
 def make_bucket(cloud: LocalCloud, account: str, name: str, region: str = "eu-west-1") -> str:
     """Create a bucket; harmless to repeat."""
-    s3 = cloud.admin(account, "s3")
+    s3 = in_region(cloud, cloud.admin(account, "s3"), region)
     if name not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
     return name

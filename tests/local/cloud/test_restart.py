@@ -21,6 +21,7 @@ from localcloud.config import CloudConfig
 from localcloud.process import is_alive, running_pid, until
 from localcloud.seed.accounts import seed_roles
 from tests.local.cloud.conftest import LocalCloud, free_port, localcloud_environment, run_localcloud
+from tests.local.cloud.event_helpers import queue_policy
 from tests.local.cloud.rds_helpers import (
     PASSWORD,
     PRODUCTION,
@@ -107,7 +108,9 @@ def fill(own: LocalCloud) -> dict[str, Any]:
     dynamodb.put_item(TableName="kept", Item={"id": {"S": "1"}, "n": {"N": "7"}})
     sns, sqs = own.admin(SHARED, "sns"), own.admin(SHARED, "sqs")
     topic, queue = sns.create_topic(Name="kept")["TopicArn"], sqs.create_queue(QueueName="kept")["QueueUrl"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=topic.replace(":sns:", ":sqs:"))
+    arn = topic.replace(":sns:", ":sqs:")
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": queue_policy(topic, arn)})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     sns.publish(TopicArn=topic, Message="before")
     ec2 = own.admin(STAGING, "ec2")
     vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +54,15 @@ class Heard:
         )
         (found,) = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"]
         return snapshot_arn(name), found["SnapshotCreateTime"]
+
+    def stored(self) -> int:
+        """How many events are in Airflow's database."""
+        return int(self.stack.api.request("GET", "/assets/events", limit=1)["total_entries"])
+
+    def stop_storing(self) -> None:
+        """Freeze the half of the triggerer that writes to the database; the other one goes on receiving."""
+        triggerer = next(child for child in self.stack.stack.children if child.name == "triggerer")
+        os.kill(triggerer.recorded.pid, signal.SIGSTOP)
 
     def exports(self) -> list[str]:
         """Ids of the runs that export."""

@@ -44,9 +44,11 @@ def test_what_rds_tells_is_heard_once_and_never_lost(heard) -> None:
 
     arn, at = heard.take_snapshot("by-hand-3")
     more = [event(snapshot_arn(f"lost-{n}"), LONG_AGO + timedelta(days=1, minutes=n)) for n in range(4)]
+    stored = heard.stored()
+    heard.stop_storing()
     wires.publish([*more, event(arn, at)])
-    # received and not deleted: their events are not stored yet, or not known to be
-    waiting.until(lambda: wires.counts()[1] > 0, what="messages in hand", timeout_s=60, every_s=0.01)
+    waiting.until(lambda: wires.counts()[1] == 5, what="all messages in hand", timeout_s=60, every_s=0.1)
+    assert heard.stored() == stored
     heard.stack.stack.bounce_component("triggerer")
     assert len(decided(heard, wires, EVENTS + 5)) == EVENTS + 5
     wait_for_exports(heard, [*(one for one, _ in taken), arn])

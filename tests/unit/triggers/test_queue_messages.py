@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
@@ -75,12 +75,13 @@ def paused(monkeypatch) -> list[float]:
 
 
 @pytest.fixture
-def called(sqs, monkeypatch) -> Iterator[list[str]]:
+def called(sqs, monkeypatch) -> list[str]:
     """Operations of SQS that were called; those in ``refused`` fail with that code."""
     beyond = BaseClient._make_api_call
 
-    class Called(list):
-        refused: dict[str, str] = {}
+    class Called(list[str]):
+        def __init__(self) -> None:
+            self.refused: dict[str, str] = {}
 
     seen = Called()
 
@@ -92,7 +93,7 @@ def called(sqs, monkeypatch) -> Iterator[list[str]]:
         return beyond(self, operation, params)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
-    yield seen
+    return seen
 
 
 class Triggerer:
@@ -131,7 +132,7 @@ class Triggerer:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_S):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - what is looked at is moto's
                 await asyncio.sleep(0.005)
 
     async def stop(self) -> None:

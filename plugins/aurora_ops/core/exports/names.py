@@ -111,6 +111,18 @@ def alias(name: str) -> str:
     return f"alias/aurora-ops-export-{name}"
 
 
+def queue(environment: str) -> str:
+    """Name the queue of snapshots' events that the setup makes in each account and region (at most 80 characters).
+
+    :param environment: name of the environment.
+    """
+    return fit(f"aurora-ops-{environment}", "-snapshot-events", _LONGEST_QUEUE)
+
+
+ANSWERS = "athena"
+"""Beginning of the keys of what Athena answers, in the bucket of an export."""
+
+
 def workgroup(name: str) -> str:
     """Name the Athena work group that the setup makes."""
     return f"aurora-ops-export-{name}"
@@ -119,14 +131,6 @@ def workgroup(name: str) -> str:
 def crawler(name: str) -> str:
     """Name the Glue crawler that the setup makes, where the catalogue is made by one."""
     return f"aurora-ops-export-{name}"
-
-
-def queue(environment: str) -> str:
-    """Name the queue of snapshots' events that the setup makes in each account and region (at most 80 characters).
-
-    :param environment: name of the environment.
-    """
-    return fit(f"aurora-ops-{environment}", "-snapshot-events", _LONGEST_QUEUE)
 
 
 def dead_letters(environment: str) -> str:

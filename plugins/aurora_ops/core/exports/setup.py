@@ -11,9 +11,6 @@ from aurora_ops.core.settings_exports import ExportedDatabase, Exports, Frequenc
 
 EVENTS_TEMPLATE = "snapshot-export-events.yaml"
 DATABASE_TEMPLATE = "snapshot-export-database.yaml"
-RESULTS = "athena-results/"
-"""Beginning of the keys of Athena's answers."""
-
 _LITTLE_DAYS = 31
 _PERIOD_DAYS: dict[Frequency, int] = {"every": 1, "daily": 1, "weekly": 7, "monthly": 31}
 _NOT_MADE = "is named in the settings, and is neither made nor changed: see that"
@@ -86,7 +83,7 @@ def of_database(database: ExportedDatabase, account_id: str, region: str, key_ar
             "BucketName": database.bucket or names.setup(name, account_id),
             "MakeBucket": "no" if database.bucket else "yes",
             "ExportPrefix": f"{database.prefix}/db={name}/".removeprefix("/"),
-            "ResultPrefix": RESULTS,
+            "ResultPrefix": f"{names.ANSWERS}/",
             "GlacierDays": str(kept.glacier_after_days or 0),
             "DeepArchiveDays": str(kept.deep_archive_after_days or 0),
             "ExpireDays": str(kept.expire_after_days or 0),

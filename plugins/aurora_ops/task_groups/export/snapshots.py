@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import TriggerRule, task_group
+from airflow.sdk import BaseOperator, TriggerRule, task_group
 
 from aurora_ops.core.settings import Environment
-from aurora_ops.core.settings_exports import Exports
+from aurora_ops.core.settings_exports import ExportedDatabase, Exports
 from aurora_ops.operators.export_copies import CopyForExportOperator
 from aurora_ops.operators.export_plan import PlanExportsOperator, place_of
 from aurora_ops.operators.export_record import RecordExportOperator, RecordExportsOperator
 from aurora_ops.operators.export_snapshots import ExportSnapshotOperator
 from aurora_ops.operators.snapshots import DeleteSnapshotOperator
+from aurora_ops.task_groups.export.catalogue import catalogue_export
 from aurora_ops.task_groups.mapped import end_whole, listed
 from aurora_ops.task_groups.typed import Outputs, at
 
@@ -32,6 +33,8 @@ def export_snapshots(settings: Environment, about: Exports, environment_file: Pa
     planned = PlanExportsOperator(task_id="plan_exports", path=str(environment_file), **at(home))
     exports = listed("list_exports", Outputs(planned)["exports"])
 
+    last: list[BaseOperator] = []
+
     @task_group(group_id=EACH)
     def export_one(
         conn_id: Any,
@@ -46,21 +49,23 @@ def export_snapshots(settings: Environment, about: Exports, environment_file: Pa
         export_task: Any,
     ) -> None:
         """Export one snapshot, prove it, and make it known."""
-        _export_one(
-            settings,
-            about,
-            {
-                "conn_id": conn_id,
-                "region": region,
-                "account_id": account_id,
-                "database": database,
-                "snapshot_arn": snapshot_arn,
-                "snapshot_time": snapshot_time,
-                "date": date,
-                "bucket": bucket,
-                "prefix": prefix,
-                "export_task": export_task,
-            },
+        last.extend(
+            _export_one(
+                settings,
+                about,
+                {
+                    "conn_id": conn_id,
+                    "region": region,
+                    "account_id": account_id,
+                    "database": database,
+                    "snapshot_arn": snapshot_arn,
+                    "snapshot_time": snapshot_time,
+                    "date": date,
+                    "bucket": bucket,
+                    "prefix": prefix,
+                    "export_task": export_task,
+                },
+            )
         )
 
     each = export_one.expand_kwargs(exports)
@@ -76,10 +81,11 @@ def export_snapshots(settings: Environment, about: Exports, environment_file: Pa
     )
     planned >> recorded
     each >> recorded
-    end_whole(each, recorded)
+    end_whole(*last, recorded)
 
 
-def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> None:
+def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> list[BaseOperator]:
+    """Place the tasks of one export; gives those after which nothing is left to do but to write it down."""
     home, section = settings.orchestrator, about.model_dump(mode="json")
     there: dict[str, Any] = {"aws_conn_id": one["conn_id"], "region_name": one["region"]}
     snapshot = {key: one[key] for key in ("database", "snapshot_arn", "snapshot_time", "date")}
@@ -113,20 +119,31 @@ def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> N
         tls_ca=settings.database.tls_ca,
         **there,
     )
+    last = catalogue_export(settings, about, Outputs(exported).all)
     recorded = RecordExportOperator(
         task_id="record_export",
         **snapshot,
         table=about.state_table,
-        tasks=[exported.task_id],
+        needed={database.name: [f"{EACH}.{name}" for name in _needed(database)] for database in about.databases},
         trigger_rule=TriggerRule.ALL_DONE,
         **at(home),
     )
-    exported >> recorded
+    last >> recorded
     if copied is not None:
         removed = DeleteSnapshotOperator(
             task_id="delete_copy", snapshot_id=Outputs(copied)["remove_id"], trigger_rule=TriggerRule.ALL_DONE, **there
         )
         exported >> removed
+        last.append(removed)
+    return last
+
+
+def _needed(database: ExportedDatabase) -> list[str]:
+    """Name the tasks that an export of a database needs, in order; the others skip themselves."""
+    catalogue = database.catalogue
+    if catalogue.by == "crawler":
+        return ["export_snapshot", "verify_export", "crawl_export"]
+    return ["export_snapshot", "verify_export", "catalogue_export", *(["prove_export"] if catalogue.proof else [])]
 
 
 def _schema_secrets(settings: Environment, about: Exports) -> dict[str, str]:
