@@ -98,11 +98,11 @@ def files_from_dags() -> dict[Path, str]:
     names = environments.names(INCLUDE / "config")
     for name in reversed(names):
         settings = environments.resolve(environments.read(INCLUDE / "config" / f"{name}.yaml")).settings
-        needs = needs_of(dags, settings)
-        documents = policies.files(settings, needs)
+        needs, setup_needs = needs_of(dags, settings), needs_of(dags, settings, set_up=True)
+        documents = policies.files(settings, needs, setup_needs)
         for file, document in documents.items():
             found[INCLUDE / "iam" / name / file] = json.dumps(document, indent=2) + "\n"
-    for file, text in templates.files(needs, settings).items():
+    for file, text in templates.files(needs, setup_needs, settings).items():
         found[INCLUDE / "templates" / file] = text
     found[HERE / "reference" / "permissions.md"] = page.page(needs, documents)
     return found

@@ -26,24 +26,27 @@ Needs = dict[str, dict[str, set[str]]]
 """Place to action to the operators that need it there."""
 
 
-def needs_of(dags: Iterable[Any], settings: Environment) -> Needs:
+def needs_of(dags: Iterable[Any], settings: Environment, *, set_up: bool = False) -> Needs:
     """Collect what the tasks of DAGs need.
 
     :param dags: parsed DAGs; those of other environments do no harm, since they are made of the same operators.
     :param settings: says which connection leads where.
+    :param set_up: of the tasks that set things up, whose policy is one of its own, instead of all others.
     :raises GenerationError: a task reaches AWS in a way that cannot be seen from here.
     """
     found: Needs = {place: {} for place in PLACES}
     for dag in dags:
         for task in dag.tasks:
+            if bool(getattr(_class_of(task), "set_up", False)) is not set_up:
+                continue
             for place, actions in task_needs(task, settings).items():
                 for action in actions:
                     found[place].setdefault(action, set()).add(_class_of(task).__name__)
-        for trigger in _watching(dag):
+        for trigger in [] if set_up else _watching(dag):
             for place, actions in trigger.permissions_elsewhere.items():
                 for action in actions:
                     found[place].setdefault(action, set()).add(type(trigger).__name__)
-    for place, operators in ALTERNATIVES.items():
+    for place, operators in ({} if set_up else ALTERNATIVES).items():
         for operator in operators:
             for action in set(operator.permissions) - FREE:
                 found[place].setdefault(action, set()).add(operator.__name__)

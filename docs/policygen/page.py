@@ -33,6 +33,10 @@ def page(needs: Needs, policies: dict[str, Document]) -> str:
         for part in ("", *(f"-{name}" for name in PARTS)):
             policy = policies.get(f"{FILES[place]}{part}.json", {"Statement": []})
             lines += [_row(statement) for statement in policy["Statement"]]
+        if setup := policies.get(f"setup-{FILES[place]}.json"):
+            lines += ["", f"### Only while exports are set up (`setup-{FILES[place]}.json`)", ""]
+            lines += ["| statement | actions | resources | under the condition |", "|---|---|---|---|"]
+            lines += [_row(statement) for statement in setup["Statement"]]
         lines += ["", "| operator | actions |", "|---|---|"]
         by_operator: dict[str, list[str]] = {}
         for action, operators in sorted(needs[place].items()):

@@ -10,6 +10,7 @@ from typing import Any
 from aurora_ops.core.partitions import of_region
 from aurora_ops.core.settings import Environment, Orchestrator, Source
 
+from policygen import scopes_export_setup
 from policygen.errors import GenerationError
 from policygen.minimal import without_repetition
 from policygen.needs import Needs
@@ -51,6 +52,25 @@ def role_policies(place: str, needs: Needs, values: Values, uncertain: Collectio
         if statement["Action"]:
             found.setdefault(part, {"Version": VERSION, "Statement": []})["Statement"].append(statement)
     return found
+
+
+def setup_policy(place: str, needs: Needs, values: Values) -> Document | None:
+    """Write the policy that a role has only while things are set up; ``None`` where nothing is exported.
+
+    :param place: whose account it is for.
+    :param needs: actions that operators declare which set things up.
+    :param values: what placeholders stand for.
+    :raises GenerationError: an action has no statement.
+    """
+    allowed = {action for scope in scopes_export_setup.STACKS for action in scope.actions}
+    if missing := sorted(set(needs[place]) - allowed):
+        raise GenerationError(
+            f"{place}: say where {', '.join(missing)} is allowed, in docs/policygen/scopes_export_setup.py"
+        )
+    if not (needs[place] and values["ExportRegion"]):
+        return None
+    found = [one for scope in scopes_export_setup.SCOPES for one in statements(scope, list(scope.actions), values)]
+    return {"Version": VERSION, "Statement": found}
 
 
 def statements(scope: Scope, actions: list[str], values: Values) -> list[Document]:
@@ -166,8 +186,13 @@ def key_policy(place: str, allowed: list[Document], role_arn: str) -> Document:
     return {"Version": VERSION, "Id": f"aurora-ops-{place}", "Statement": found}
 
 
-def files(settings: Environment, needs: Needs) -> dict[str, Document]:
-    """Write every policy of an environment: file name to document."""
+def files(settings: Environment, needs: Needs, setup_needs: Needs | None = None) -> dict[str, Document]:
+    """Write every policy of an environment: file name to document.
+
+    :param settings: of the environment.
+    :param needs: what operators declare, by account.
+    :param setup_needs: what those declare that set things up; ``None``: their policies are left out.
+    """
     role_arns = {
         "source": role_arn_of(settings.source, "source"),
         "target": settings.target.role_arn,
@@ -179,6 +204,8 @@ def files(settings: Environment, needs: Needs) -> dict[str, Document]:
         for part, policy in policies.items():
             found[f"{name}-{part}.json" if part else f"{name}.json"] = policy
         found[f"trust-{name}.json"] = trust_policy()
+        if setup_needs and (setup := setup_policy(place, setup_needs, values)):
+            found[f"setup-{name}.json"] = setup
         if place in role_arns:
             every = [statement for policy in policies.values() for statement in policy["Statement"]]
             found[f"key-{name}.json"] = key_policy(name, every, role_arns[place])

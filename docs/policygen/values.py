@@ -172,6 +172,7 @@ def _of_exports(settings: Environment, place: str) -> Values:
         "ExportCopies": [f"export-{settings.environment}-*"] if copied else [],
         "ExportedSnapshots": ["*"] if here else [],
         "EventQueue": [about.events.queue or export_names.queue(settings.environment)] if about.events else [],
+        "SnapshotEvents": [export_names.topic(settings.environment)],
     }
 
 
@@ -227,6 +228,7 @@ _EXPORTS_OF_TEMPLATE: Values = {
     "ExportDatabase": ["${ExportDatabase}"],
     "ExportWorkgroup": ["aurora-ops-export-${ExportName}"],
     "ExportCrawler": ["aurora-ops-export-${ExportName}"],
+    "SnapshotEvents": ["aurora-ops-*-snapshot-events"],
 }
 
 LOGS = ("LogTable", "LogBucket", "LogObjects", "LogRecords", "LogDatabase", "LogKey", "LogRegion")
@@ -245,6 +247,7 @@ EXPORTS = (
     "ExportCopied",
     "ExportCopies",
     "EventQueue",
+    "SnapshotEvents",
 )
 
 FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")

@@ -12,23 +12,9 @@ from aurora_ops.core.settings_audit_logs import AuditLogs
 from cfnlint.api import lint
 
 from devstack.settings import REPO
+from tests.contracts.cfn import Loader, evaluated
 
 PATH = REPO / "include" / "templates" / "audit-logs.yaml"
-
-
-class Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as lists: name, value."""
-
-
-Loader.add_multi_constructor(
-    "!",
-    lambda loader, name, node: [
-        name,
-        loader.construct_scalar(node)
-        if isinstance(node, yaml.ScalarNode)
-        else loader.construct_sequence(node, deep=True),
-    ],
-)
 
 
 @pytest.fixture(scope="module")
@@ -45,34 +31,6 @@ def bucket(template) -> dict[str, Any]:
 def statements(template) -> dict[str, dict[str, Any]]:
     found = template["Resources"]["Policy"]["Properties"]["PolicyDocument"]["Statement"]
     return {one["Sid"]: one for one in found}
-
-
-def evaluated(template: dict[str, Any], value: Any, **given: Any) -> Any:
-    """What CloudFormation makes of a value with these parameters."""
-    parameters = {name: one.get("Default") for name, one in template["Parameters"].items()} | given
-    match value:
-        case ["If", [condition, yes, no]]:
-            holds = evaluated(template, template["Conditions"][condition], **given)
-            return evaluated(template, yes if holds else no, **given)
-        case ["Equals", [left, right]]:
-            return evaluated(template, left, **given) == right
-        case ["Not", [inner]]:
-            return not evaluated(template, inner, **given)
-        case ["Ref", "AWS::NoValue"]:
-            return None
-        case ["Ref", name]:
-            return parameters[name]
-        case ["Sub", text]:
-            for name, default in parameters.items():
-                text = text.replace(f"${{{name}}}", str(default))
-            return text
-        case ["FindInMap", [name, first, second]]:
-            return template["Mappings"][name][evaluated(template, first, **given)][second]
-        case dict():
-            return {key: evaluated(template, inner, **given) for key, inner in value.items()}
-        case list():
-            return [evaluated(template, inner, **given) for inner in value]
-    return value
 
 
 def rules(template, bucket, **given: Any) -> dict[str, dict[str, Any]]:

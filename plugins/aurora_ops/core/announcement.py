@@ -13,8 +13,8 @@ from aurora_ops.core.timeline import duration, moment
 LONGEST_SUBJECT = 99  # SNS takes fewer than 100 characters
 LONGEST_NOTE = 1000
 MESSAGE_BYTES = 256 * 1024
-NOTE_MARK, EXPORTS_MARK = "**Refresh of ", "**Exports of "
-_MARKS = (NOTE_MARK, EXPORTS_MARK)
+NOTE_MARK, EXPORTS_MARK, SETUP_MARK = "**Refresh of ", "**Exports of ", "**Setup of exports of "
+_MARKS = (NOTE_MARK, EXPORTS_MARK, SETUP_MARK)
 
 # Parts of the message: people read mail, machines read the rest. SNS delivers to each protocol its own.
 _FOR_MACHINES = ("sqs", "lambda", "http", "https", "firehose")

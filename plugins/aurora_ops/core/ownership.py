@@ -21,6 +21,7 @@ ARCHIVED_TAG = "aurora-ops:archived"
 REPLACES_TAG = "aurora-ops:replaces"
 TAKEN_TAG = "aurora-ops:taken-at"
 COPY_OF_TAG = "aurora-ops:copy-of"
+ENVIRONMENT_TAG = "aurora-ops:environment"
 KEEP_STOPPED_TAG = "aurora-ops:keep-stopped-until"
 
 

@@ -14,6 +14,7 @@ from aurora_ops.hooks.queries import QueriesHook
 from aurora_ops.hooks.ram import RamHook
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.secrets import SecretsHook
+from aurora_ops.hooks.stacks import StacksHook
 
 HOOKS: dict[str, type[AwsHook]] = {
     hook.waits_as or hook.service: hook
@@ -27,6 +28,7 @@ HOOKS: dict[str, type[AwsHook]] = {
         KubernetesHook,
         RamHook,
         ExportTasksHook,
+        StacksHook,
         QueriesHook,
         CatalogueHook,
     )

@@ -52,6 +52,9 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
     is_step: ClassVar[bool] = True
     """Whether it is a step of an operation; what begins, records and ends one is not."""
 
+    set_up: ClassVar[bool] = False
+    """Whether what it needs is in a policy of its own, which a role has only while things are set up."""
+
     hook_class: ClassVar[type[AwsHook]]
     permissions: ClassVar[tuple[str, ...]]
     # Policies are made from all three, by section of the settings: what is needed in other accounts than the connection's, and

@@ -15,6 +15,7 @@ from aurora_ops.core.naming import fit
 
 LONGEST_TASK = 60
 _LONGEST_QUEUE = 80
+_LONGEST_STACK = 128
 _DIGEST = 12
 _MOST_ATTEMPTS = 99
 _ATTEMPT = re.compile(r"-a(\d{1,2})$")
@@ -130,3 +131,43 @@ def workgroup(name: str) -> str:
 def crawler(name: str) -> str:
     """Name the Glue crawler that the setup makes, where the catalogue is made by one."""
     return f"aurora-ops-export-{name}"
+
+
+def dead_letters(environment: str) -> str:
+    """Name the queue of the messages that could not be stored (at most 80 characters).
+
+    :param environment: name of the environment.
+    """
+    return fit(f"aurora-ops-{environment}", "-snapshot-events-dead", _LONGEST_QUEUE)
+
+
+def topic(environment: str) -> str:
+    """Name the topic that RDS tells of snapshots, and the beginning of the subscriptions' names.
+
+    :param environment: name of the environment.
+    """
+    return fit(f"aurora-ops-{environment}", "-snapshot-events")
+
+
+def events_stack(environment: str) -> str:
+    """Name the stack of topic, queue and subscriptions, one in each account and region (at most 128 characters).
+
+    :param environment: name of the environment.
+    """
+    return fit(f"aurora-ops-{environment}", "-snapshot-events", _LONGEST_STACK)
+
+
+def database_stack(name: str) -> str:
+    """Name the stack of an export's bucket, key, role and catalogue.
+
+    :param name: of the export.
+    """
+    return f"aurora-ops-export-{name}"
+
+
+def crawler_role(name: str) -> str:
+    """Name the role that the crawler of the setup reads with (at most 64 characters).
+
+    :param name: of the export.
+    """
+    return f"aurora-ops-export-{name}-crawler"
