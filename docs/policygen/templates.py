@@ -33,8 +33,8 @@ OPTIONAL = {
     "ExportTableName": "KeepExportStates",
     "EventQueue": "HearOfSnapshots",
     "ExportName": (
-        "SeeExportedSnapshots ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey LetRdsEncryptExports SeeExports "
-        "ReadExports WriteAnswers DecryptExports CrawlExports QueryExports"
+        "SeeExportedSnapshots ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey "
+        "LetRdsEncryptExports SeeExports ReadExports WriteAnswers DecryptExports CrawlExports QueryExports"
     ),
     "ExportDatabase": "CatalogueExports",
     "EndpointParameter": "PublishEndpoint",
