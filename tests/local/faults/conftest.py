@@ -112,8 +112,9 @@ class FaultLane(Lane):
     def play(self, case: Case) -> Outcome:
         """Run a case, look at what it left, and let the reaper clear that away."""
         admin_operation("faults-clear", self.cloud)
-        if case.needs_old and self.estate.cluster(STAGING, "staging-shop-old") is None:
-            # an earlier case has cleared it away, and failed before it had another
+        old = self.estate.cluster(STAGING, "staging-shop-old")
+        if case.needs_old and not (old and old["DBClusterMembers"]):
+            # an earlier case has cleared it away, or its instances, and failed before it had another
             assert self.run(REFRESH, {})["state"] == "success"
         before, others = self._serving(), self._inventory()
         with Poller(self.estate) as poller:
