@@ -17,16 +17,11 @@ ORCHESTRATOR = (
     ),
 )
 _OF_DATABASES = (
+    # those of clusters are read by whoever refreshes; of a list of an instance's the instance is the resource
     Scope(
         "SeeExportedSnapshots",
-        ("rds:DescribeDBClusterSnapshots", "rds:DescribeDBSnapshots"),
-        # of a list the database is the resource
-        (
-            f"{RDS}:cluster-snapshot:${{ExportedSnapshots}}",
-            f"{RDS}:snapshot:${{ExportedSnapshots}}",
-            f"{RDS}:cluster:*",
-            f"{RDS}:db:*",
-        ),
+        ("rds:DescribeDBSnapshots",),
+        (f"{RDS}:snapshot:${{ExportedSnapshots}}", f"{RDS}:db:*"),
     ),
     Scope(
         "ExportSnapshots",
