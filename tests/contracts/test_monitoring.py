@@ -64,6 +64,9 @@ def sent() -> dict[str, set[frozenset[str]]]:
         *run_metrics.of_log_backup(
             "staging", NOW, {"lag_s": 1, "stored_bytes": 1, "failed": 0, "deferred": 0, "alarms": []}
         ),
+        *run_metrics.of_exports(
+            "staging", NOW, {"exported": 1, "failed": 0, "stopped": 0, "gib": 1.0, "rows": 1, "lag_s": 1.0}
+        ),
     ]
     found: dict[str, set[frozenset[str]]] = {}
     for datum in data:
@@ -101,7 +104,7 @@ def test_dimensions_have_few_values() -> None:
 
 
 def test_alarms_are_on_metrics_that_are_sent(alarms) -> None:
-    assert len(alarms) == 11
+    assert len(alarms) == 12
     for name, alarm in alarms.items():
         dimensions = frozenset(one["Name"] for one in alarm["Dimensions"])
         assert dimensions in sent().get(alarm["MetricName"], set()), name
