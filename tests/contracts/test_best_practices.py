@@ -88,8 +88,8 @@ def test_each_of_the_72_rows_stands_there_once() -> None:
     assert [row.row for row in ROWS] == list(range(1, 73))
 
 
-def test_each_point_of_restores_and_audit_logs_stands_there_once_and_is_shown_by_a_test() -> None:
-    assert [point.row for point in POINTS] == list(range(1, 23))
+def test_each_point_of_acceptance_stands_there_once_and_is_shown_by_a_test() -> None:
+    assert [point.row for point in POINTS] == list(range(1, 31))
     assert all(any(link.is_test for link in point.links) for point in POINTS)
     restores = [point for point in POINTS if point.section == "Restore"]
     assert all(any(text.startswith("tests/local/") for text in point.met_by) for point in restores)
