@@ -33,6 +33,7 @@ from localcloud.services import (
     queues,
     ram,
     secretsmanager,
+    stack_parts,
     stacks,
     sts,
     tables,
@@ -121,6 +122,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         items,
         queues,
         topics,
+        stack_parts,
     ):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)
