@@ -25,7 +25,9 @@ from localcloud.process import HOST, PortInUseError, bind, lock_home
 from localcloud.recorder import Recorder
 from localcloud.services import (
     alarms,
+    athena,
     functions,
+    glue,
     iam,
     items,
     kms,
@@ -76,7 +78,7 @@ def clear_state(config: CloudConfig) -> None:
         path = config.home / "mariadb" / folder
         if path.exists():
             shutil.rmtree(path)
-    for name in ("efs", "backup", "kube", "logs", "state"):
+    for name in ("athena", "efs", "backup", "kube", "logs", "state"):
         shutil.rmtree(config.home / name, ignore_errors=True)
     config.calls_file.unlink(missing_ok=True)
     config.seeded_file.unlink(missing_ok=True)
@@ -123,6 +125,8 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         queues,
         topics,
         stack_parts,
+        athena,
+        glue,
     ):
         extension.install(cloud)
     access = cloud.access = Access(cloud, on=config.iam)

@@ -39,6 +39,10 @@ def needs_of(dags: Iterable[Any], settings: Environment) -> Needs:
             for place, actions in task_needs(task, settings).items():
                 for action in actions:
                     found[place].setdefault(action, set()).add(_class_of(task).__name__)
+        for trigger in _watching(dag):
+            for place, actions in trigger.permissions_elsewhere.items():
+                for action in actions:
+                    found[place].setdefault(action, set()).add(type(trigger).__name__)
     for place, operators in ALTERNATIVES.items():
         for operator in operators:
             for action in set(operator.permissions) - FREE:
@@ -70,6 +74,12 @@ def task_needs(task: Any, settings: Environment) -> dict[str, tuple[str, ...]]:
     for place, actions in (*elsewhere.items(), *followed.items()):
         needed[place] = tuple(dict.fromkeys([*needed.get(place, ()), *actions]))
     return {place: tuple(action for action in actions if action not in FREE) for place, actions in needed.items()}
+
+
+def _watching(dag: Any) -> list[Any]:
+    """List the triggers that watch for events of the assets that a DAG is scheduled by."""
+    condition = getattr(dag.timetable, "asset_condition", None)
+    return [watcher.trigger for asset in getattr(condition, "objects", ()) for watcher in asset.watchers]
 
 
 def _is_followed(task: Any) -> bool:

@@ -13,7 +13,7 @@ from aurora_ops.core.ownership import ARCHIVED_TAG, EXPIRES_TAG
 from aurora_ops.core.safety import REFRESH_TAG
 from aurora_ops.hooks.kms import SNAPSHOT_OPERATIONS
 
-from policygen import scopes_efs, scopes_logs, scopes_upkeep
+from policygen import scopes_efs, scopes_exports, scopes_logs, scopes_upkeep
 from policygen.scope import HERE, MADE_OURS, MADE_REFRESHABLE, OURS, OWN, REFRESHABLE, Scope
 from policygen.scopes_orchestrator import ORCHESTRATOR
 
@@ -354,6 +354,11 @@ PARTS: dict[str, dict[str, tuple[Scope, ...]]] = {
         "orchestrator": scopes_logs.ORCHESTRATOR,
         "source": scopes_logs.SOURCE,
         "target": scopes_logs.TARGET,
+    },
+    "exports": {
+        "orchestrator": scopes_exports.ORCHESTRATOR,
+        "source": scopes_exports.SOURCE,
+        "target": scopes_exports.TARGET,
     },
 }
 """Policies of a role beside the first, by name and place."""

@@ -30,6 +30,13 @@ OPTIONAL = {
     "LogBucket": "StoreLogs SeeLogBucket LookAtLogBucket KeepLogRecords",
     "LogDatabase": "MakeLogTable",
     "LogKey": "EncryptLogs",
+    "ExportTableName": "KeepExportStates",
+    "EventQueue": "HearOfSnapshots",
+    "ExportName": (
+        "ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey LetRdsEncryptExports SeeExports "
+        "ReadExports WriteAnswers DecryptExports CrawlExports QueryExports"
+    ),
+    "ExportDatabase": "CatalogueExports",
     "EndpointParameter": "PublishEndpoint",
     "Vault": "ReadVault SeeVault",
     "BackupRole": "PassBackupRole",
@@ -272,13 +279,41 @@ _ORCHESTRATION: dict[str, Any] = {
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
         },
     },
+    "ExportStates": {
+        "Type": "AWS::DynamoDB::Table",
+        "Condition": "HasExportTableName",
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {
+            "TableName": _Ref("ExportTableName"),
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            "KeySchema": [
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
+            "DeletionProtectionEnabled": True,
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        },
+    },
     "Announcements": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": _Ref("TopicName")}},
 }
 
 
 def _parameters(place: str, example: Environment) -> dict[str, Any]:
     """Write the parameters; who is trusted, and with which ExternalId, has no default."""
-    defaults = {**_defaults(example), **_defaults_of_files(example, place)}
+    of_place = of_environment(example, place)
+    heard = of_place["ExportRegion"] and of_place["EventQueue"]
+    exported = [one.name for one in example.exports.databases if one.account == place] if example.exports else []
+    defaults = {
+        **_defaults(example),
+        **_defaults_of_files(example, place),
+        "ExportTableName": example.exports.state_table if example.exports else "",
+        "EventQueue": heard[0] if heard else "",
+        "ExportName": exported[0] if exported else "",
+        "ExportDatabase": of_place["ExportDatabase"][0] if of_place["ExportDatabase"] else "",
+    }
     return {
         "RoleName": {"Type": "String", "Default": ROLE_NAMES[place], "Description": "Name of the role"},
         "TrustedPrincipalArn": {

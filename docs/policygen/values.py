@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 
 from aurora_ops.core import naming, retention_plan
+from aurora_ops.core.exports import names as export_names
 from aurora_ops.core.partitions import of_region
 from aurora_ops.core.requests.aurora import LONGEST_LABEL
 from aurora_ops.core.settings import Environment
@@ -38,6 +39,7 @@ def of_environment(settings: Environment, place: str) -> Values:
         **_of_files(settings, place),
         **_of_retention(settings, place),
         **_of_logs(settings, place),
+        **_of_exports(settings, place),
         "Partition": [of_region(here.region)],
         "Account": [here.account_id],
         "Region": [here.region],
@@ -143,13 +145,42 @@ def _of_logs(settings: Environment, place: str) -> Values:
     }
 
 
+def _of_exports(settings: Environment, place: str) -> Values:
+    """Fill in what the environment says of exports; nothing of an account none of whose databases is exported."""
+    about = settings.exports
+    if about is None:
+        return {name: [] for name in EXPORTS}
+    here = [one for one in about.databases if one.account == place]
+    section = getattr(settings, place)
+    account, partition = section.account_id, of_region(section.region)
+    copied = [one for one in here if one.copy_first]
+    return {
+        "ExportTable": [about.state_table],
+        "ExportRegion": _once(
+            region for one in here for region in (section.region, one.copy_first and one.copy_first.region) if region
+        ),
+        "ExportBucket": _once(one.bucket or export_names.setup(one.name, account) for one in here),
+        "ExportRole": _once(
+            one.role_arn or f"arn:{partition}:iam::{account}:role/{export_names.role(one.name)}" for one in here
+        ),
+        "ExportKey": _once(one.kms_key_id or export_names.alias(one.name) for one in here),
+        "ExportAnswers": [export_names.ANSWERS] if here else [],
+        "ExportDatabase": _once(one.glue_database for one in here),
+        "ExportWorkgroup": _once(one.catalogue.workgroup or export_names.workgroup(one.name) for one in here),
+        "ExportCrawler": [export_names.crawler(one.name) for one in here if one.catalogue.by == "crawler"],
+        "ExportCopied": ["*"] if copied else [],
+        "ExportCopies": [f"export-{settings.environment}-*"] if copied else [],
+        "EventQueue": [about.events.queue or export_names.queue(settings.environment)] if about.events else [],
+    }
+
+
 def of_template(place: str) -> Values:
     """Fill in references to a template's parameters, as ``Fn::Sub`` reads them."""
     same = {name: [f"${{{name}}}"] for name in PARAMETERS[place]}
     snapshots = "-${Environment}-${SourceCluster}-*"
     return {
         **{name: [] for name in PARAMETERS["source"] | PARAMETERS["target"] | PARAMETERS["orchestrator"]},
-        **{name: [] for name in (*RETENTION, *LOGS)},
+        **{name: [] for name in (*RETENTION, *LOGS, *EXPORTS)},
         "Partition": ["${AWS::Partition}"],
         "Account": ["${AWS::AccountId}"],
         "Region": ["${AWS::Region}"],
@@ -169,6 +200,7 @@ def of_template(place: str) -> Values:
         "AuditTable": ["${AuditTableName}"],
         **({"LogTable": ["${LogTableName}"]} if place == "orchestrator" else {}),
         **({} if place == "orchestrator" else {"LogRegion": ["${AWS::Region}"]}),
+        **({"ExportTable": ["${ExportTableName}"]} if place == "orchestrator" else _EXPORTS_OF_TEMPLATE),
         "Topic": ["arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${TopicName}"],
     }
 
@@ -183,7 +215,34 @@ _RETENTION_OF_TEMPLATE: Values = {
     "RetainedSource": ["rds:${TargetCluster}-*", "kept-${Environment}-${TargetCluster}-*"],
 }
 
+# As the setup names things; a pattern stands for several exports.
+_EXPORTS_OF_TEMPLATE: Values = {
+    "ExportRegion": ["${AWS::Region}"],
+    "ExportBucket": ["aurora-ops-export-${ExportName}-${AWS::AccountId}"],
+    "ExportRole": ["arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aurora-ops-export-${ExportName}"],
+    "ExportKey": ["alias/aurora-ops-export-${ExportName}"],
+    "ExportAnswers": [export_names.ANSWERS],
+    "ExportDatabase": ["${ExportDatabase}"],
+    "ExportWorkgroup": ["aurora-ops-export-${ExportName}"],
+    "ExportCrawler": ["aurora-ops-export-${ExportName}"],
+}
+
 LOGS = ("LogTable", "LogBucket", "LogObjects", "LogRecords", "LogDatabase", "LogKey", "LogRegion")
+
+EXPORTS = (
+    "ExportTable",
+    "ExportRegion",
+    "ExportBucket",
+    "ExportRole",
+    "ExportKey",
+    "ExportAnswers",
+    "ExportDatabase",
+    "ExportWorkgroup",
+    "ExportCrawler",
+    "ExportCopied",
+    "ExportCopies",
+    "EventQueue",
+)
 
 FILES = ("Vault", "BackupRole", "ProbeRole", "ReplicationRole", "SourceFileSystem", "FilesKey", "FilesParameters")
 
@@ -202,6 +261,7 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "LogRecords": "Beginning of the keys of what is made of them, setting audit_logs.compaction.prefix",
         "LogDatabase": "Database of AWS Glue for the table of records, setting audit_logs.compaction.database",
         "LogKey": "Alias of the key that they are encrypted with, setting audit_logs.storage.kms_key_id",
+        "ExportTableName": "DynamoDB table of what became of snapshots, setting exports.state_table",
     },
     "source": {
         "Environment": "Name of the environment's file in include/config",
@@ -215,6 +275,9 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "SourceFileSystem": "Id of the file system, of setting files.source_file_system, or *",
         "TargetRole": "ARN of the role in the target's account, setting target.role_arn",
         "TargetAccount": "Account that may clone the source, setting target.account_id",
+        "ExportName": "Name of the export, setting exports.databases[].name; a pattern for several",
+        "ExportDatabase": "Database of AWS Glue of the export, its name with underscores, or setting catalogue.database",
+        "EventQueue": "SQS queue of snapshots' events, setting exports.events.queue, or the one that snapshot_export_setup makes",
     },
     "target": {
         "Environment": "Name of the environment's file in include/config",
@@ -242,6 +305,9 @@ PARAMETERS: dict[str, dict[str, str]] = {
         "Nodegroups": "Node group that jobs may have scaled, setting eks.nodegroups; a pattern for several",
         "SqlBucket": "Bucket with SQL scripts, setting database.sql_bucket",
         "SqlFunction": "Lambda function that runs SQL, setting database.sql_function",
+        "ExportName": "Name of the export, setting exports.databases[].name; a pattern for several",
+        "ExportDatabase": "Database of AWS Glue of the export, its name with underscores, or setting catalogue.database",
+        "EventQueue": "SQS queue of snapshots' events, setting exports.events.queue, or the one that snapshot_export_setup makes",
         "EndpointParameter": "SSM parameter of the endpoint without its first slash, setting target.endpoint_parameter",
     },
 }

@@ -17,7 +17,7 @@ from localcloud.iam.needs import needs_of
 from localcloud.policy import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from moto.iam.models import ManagedPolicy, Role, User
 
@@ -91,12 +91,21 @@ class Access:
         if not self.on or caller.arn.endswith(":root"):
             return None
         call = Call(caller, region, service, action, parameters)
-        documents = attached(caller)
-        for need in needs_of(call, self._facts):
-            decision = judge(documents, caller, region, need)
+        return self._judge(call, needs_of(call, self._facts), "sns" if service == "sns" else protocol)
+
+    def ask(self, call: Call, need: Need, protocol: str) -> Refusal | None:
+        """Judge what a service does in the caller's name after it has answered the call; None if it is allowed."""
+        if not self.on or call.caller.arn.endswith(":root"):
+            return None
+        return self._judge(call, [need], protocol)
+
+    def _judge(self, call: Call, needs: Iterable[Need], protocol: str) -> Refusal | None:
+        documents = attached(call.caller)
+        for need in needs:
+            decision = judge(documents, call.caller, call.region, need)
             self._note(call, need, decision)
             if decision is not Decision.ALLOWED:
-                return _refusal(call, need, decision, "sns" if service == "sns" else protocol)
+                return _refusal(call, need, decision, protocol)
         return None
 
     def _note(self, call: Call, need: Need, decision: Decision) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from moto.athena.models import athena_backends
 from moto.awslambda.models import lambda_backends
 from moto.dynamodb.models import dynamodb_backends
 from moto.secretsmanager.models import secretsmanager_backends
@@ -125,6 +126,11 @@ class Facts:
                 for grant in key.grants.values()
             )
         return granted or names_directly(key.policy, f"kms:{operation}", caller)
+
+    @staticmethod
+    def execution(account: str, region: str, number: str) -> Any:
+        """Find a query that was started in Athena, an :class:`~localcloud.services.athena.model.Execution`; None without."""
+        return athena_backends[account][region].executions.get(number)
 
     def secret(self, account: str, region: str, name: str) -> FakeSecret | ReplicaSecret | None:
         """Secret by name or ARN."""

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from localcloud.iam import efs_needs, rds_needs
+from localcloud.iam import efs_needs, lake_needs, rds_needs
 from localcloud.iam.model import ANY, Call, Need
 from localcloud.iam.rds_needs import key_needs, request_tags, resource_tags
 
@@ -184,7 +184,9 @@ def _sqs(call: Call, _facts: Facts) -> Iterator[Need]:
     owner, _, queue = call.text("QueueUrl").rpartition("/")
     queue = queue or call.text("QueueName")
     account = owner.rpartition("/")[2] or call.account  # a URL tells whose queue it is
-    yield Need(f"sqs:{call.action}", f"arn:aws:sqs:{call.region}:{account}:{queue}" if queue else ANY)
+    yield Need(
+        f"sqs:{call.action.removesuffix('Batch')}", f"arn:aws:sqs:{call.region}:{account}:{queue}" if queue else ANY
+    )
 
 
 def _ssm(call: Call, _facts: Facts) -> Iterator[Need]:
@@ -279,22 +281,6 @@ def _cloudtrail(call: Call, _facts: Facts) -> Iterator[Need]:
     )
 
 
-def _glue(call: Call, _facts: Facts) -> Iterator[Need]:
-    """Ask for the catalogue, and for what is in it."""
-    action = f"glue:{call.action}"
-    made = call.parameters.get("DatabaseInput") or {}
-    database = call.text("DatabaseName") or str(made.get("Name", "")) or call.text("Name")
-    told = call.parameters.get("TableInput") or {}
-    table = (
-        call.text("TableName") or str(told.get("Name", "")) or (call.text("Name") if call.text("DatabaseName") else "")
-    )
-    yield Need(action, call.arn("glue", "catalog"))
-    if database:
-        yield Need(action, call.arn("glue", f"database/{database}"))
-    if table:
-        yield Need(action, call.arn("glue", f"table/{database}/{table}"))
-
-
 RULES: dict[str, Any] = {
     "rds": rds_needs.needs,
     "kms": _kms,
@@ -314,5 +300,6 @@ RULES: dict[str, Any] = {
     "lambda": efs_needs.functions,
     "eks": _eks,
     "cloudtrail": _cloudtrail,
-    "glue": _glue,
+    "athena": lake_needs.athena,
+    "glue": lake_needs.glue,
 }

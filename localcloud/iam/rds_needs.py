@@ -125,7 +125,7 @@ def needs(call: Call, facts: Facts) -> Iterator[Need]:
         yield Need(action, arn, _resource_tags(arn, facts))
         return
     if call.action == "StartExportTask":
-        yield Need(action)
+        yield Need(action, call.text("SourceArn") or ANY)
         yield Need("iam:PassRole", call.text("IamRoleArn"), {"iam:PassedToService": EXPORTER}, via="rds")
         yield from _keys(call, facts)
         return

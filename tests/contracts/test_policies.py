@@ -58,7 +58,7 @@ def statements(path: Path) -> list[dict[str, Any]]:
 
 
 def test_the_files_are_there() -> None:
-    assert len(ROLES) == 12 * len(list((INCLUDE / "config").glob("*.yaml")))
+    assert len(ROLES) == 14 * len(list((INCLUDE / "config").glob("*.yaml")))
     assert len(TEMPLATES) == 3
 
 

@@ -51,10 +51,18 @@ for _path, _states in {
     "CopyJob.State": ("COMPLETED", "FAILED", "PARTIAL"),
     "Status": ("COMPLETED", "FAILED", "ABORTED"),
     "State": ("Active", "Failed"),
+    "QueryExecution.Status.State": ("SUCCEEDED", "FAILED", "CANCELLED"),
+    "Crawler.State": ("READY",),
 }.items():
     for _state in _states:
-        _outer, _, _leaf = _path.rpartition(".")
-        ANSWERS[f"{_path} == '{_state}'"] = {_outer: {_leaf: _state}} if _outer else {_leaf: _state}
+        _answer: object = _state
+        for _name in reversed(_path.split(".")):
+            _answer = {_name: _answer}
+        ANSWERS[f"{_path} == '{_state}'"] = _answer
+for _state in ("FAILED", "CANCELLED"):
+    ANSWERS[f"Crawler.State == 'READY' && Crawler.LastCrawl.Status == '{_state}'"] = {
+        "Crawler": {"State": "READY", "LastCrawl": {"Status": _state}}
+    }
 ANSWERS["length(MountTargets[]) == `0`"] = {"MountTargets": []}
 # What an item must have besides, so that botocore takes it for an answer; and what a look needs.
 REQUIRED = {"DescribeCopyJob": {"CopyJobId": "j"}, "DescribeRestoreJob": {"RestoreJobId": "j"}}
@@ -64,6 +72,7 @@ REQUIRED |= {
     "GetResourceShares": {"resourceOwner": "SELF"},
     "GetResourceShareAssociations": {"associationType": "RESOURCE"},
 }
+REQUIRED |= {"GetQueryExecution": {"QueryExecutionId": "q"}, "GetCrawler": {"Name": "c"}}
 NOT_YET = {
     "rds": {
         "DBClusters": [{"Status": "modifying", "MasterUserSecret": {"SecretStatus": "creating"}}],
@@ -84,6 +93,8 @@ NOT_YET = {
     "backup": {"CopyJob": {"State": "RUNNING"}, "Status": "PENDING"},
     "lambda": {"State": "Pending"},
     "eks": {"nodegroup": {"status": "UPDATING"}},
+    "athena": {"QueryExecution": {"Status": {"State": "QUEUED"}}},
+    "glue": {"Crawler": {"State": "STOPPING", "LastCrawl": {"Status": "FAILED"}}},
 }
 
 

@@ -14,7 +14,14 @@ from aurora_ops.core.settings import RUN_PARAMS, RUN_SWITCHES
 from tests.graph.conftest import DAGS, read_dags, simulator, write_environment
 
 FILES = sorted(DAGS.rglob("*.py"))
-PER_ENVIRONMENT = ("refresh", "snapshot_retention", "audit_log_backup", "audit_log_compact", "audit_log_verify")
+PER_ENVIRONMENT = (
+    "refresh",
+    "snapshot_retention",
+    "audit_log_backup",
+    "audit_log_compact",
+    "audit_log_verify",
+    "snapshot_export_events",
+)
 FACTORIES = {stem: rf"{stem}_[a-z][a-z0-9_]*" for stem in PER_ENVIRONMENT}
 LONGEST = 80
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,13 +108,16 @@ def stack() -> Iterator[RunningStack]:
 
 
 @contextmanager
-def running_stack(*, along: bool) -> Iterator[RunningStack]:
+def running_stack(*, along: bool, settle: Callable[[Path], None] | None = None) -> Iterator[RunningStack]:
     """Run a stack of one's own.
 
     :param along: whether its refresh takes files and jobs along.
+    :param settle: changes its copy of ``include`` before anything is started.
     """
     isolate_this_process()
     running = claim_stack(along=along)
+    if settle is not None:
+        settle(running.config.include)
     shutil.rmtree(running.config.airflow_home, ignore_errors=True)
     running.postgres.delete()
     with running.until_signal():

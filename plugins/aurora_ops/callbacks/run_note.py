@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-from aurora_ops.core.announcement import NOTE_MARK, noted
+from aurora_ops.core.announcement import is_note, noted
 
 NOTE_KEY = "run_note"
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ARG001 - the nam
 
 
 def set_note(dag_run: Any) -> None:
-    """Make what ``RecordRunOperator`` left the note of its run, below what people wrote; other runs are left alone.
+    """Make what the run's record left the note of its run, below what people wrote; other runs are left alone.
 
     Nothing here may hold up or break the scheduler: reads by primary key, no network, nothing is committed.
 
@@ -49,7 +49,7 @@ def set_note(dag_run: Any) -> None:
     try:
         with session.no_autoflush:
             found = session.scalar(query)
-            if isinstance(found, str) and found.startswith(NOTE_MARK):  # Airflow keeps a text as it is, not as JSON
+            if isinstance(found, str) and is_note(found):  # Airflow keeps a text as it is, not as JSON
                 dag_run.note = noted(dag_run.note, found)
     except SQLAlchemyError as exc:
         log.warning("the note of run %s of %s was not written: %s", dag_run.run_id, dag_run.dag_id, exc)

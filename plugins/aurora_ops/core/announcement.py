@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,7 +13,8 @@ from aurora_ops.core.timeline import duration, moment
 LONGEST_SUBJECT = 99  # SNS takes fewer than 100 characters
 LONGEST_NOTE = 1000
 MESSAGE_BYTES = 256 * 1024
-NOTE_MARK = "**Refresh of "
+NOTE_MARK, EXPORTS_MARK = "**Refresh of ", "**Exports of "
+_MARKS = (NOTE_MARK, EXPORTS_MARK)
 
 # Parts of the message: people read mail, machines read the rest. SNS delivers to each protocol its own.
 _FOR_MACHINES = ("sqs", "lambda", "http", "https", "firehose")
@@ -164,11 +166,16 @@ def note(record: Mapping[str, Any]) -> str:
     return "\n\n".join([*lines, links] if links and used <= LONGEST_NOTE else lines)[:LONGEST_NOTE]
 
 
+def is_note(text: str) -> bool:
+    """Tell whether a text is a note that a run of ours has left."""
+    return text.startswith(_MARKS)
+
+
 def noted(before: str | None, now: str) -> str:
     """Add a note to what people wrote, in place of the one that an earlier ending of the run left.
 
     :param before: the note that the run has.
-    :param now: from ``note``.
+    :param now: from ``note``, or another that begins so.
     """
-    theirs = (before or "").split(NOTE_MARK, 1)[0].strip()
+    theirs = re.split("|".join(map(re.escape, _MARKS)), before or "", maxsplit=1)[0].strip()
     return f"{theirs}\n\n{now}" if theirs and len(theirs) + 2 + len(now) <= LONGEST_NOTE else theirs or now

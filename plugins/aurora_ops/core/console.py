@@ -41,6 +41,11 @@ def stored_object(region: str, bucket: str, key: str) -> str:
     return _console(region, f"s3/object/{_quoted(bucket)}?region={region}&prefix={_quoted(key)}")
 
 
+def stored_folder(region: str, bucket: str, prefix: str) -> str:
+    """Page of what is in S3 under a prefix."""
+    return _console(region, f"s3/buckets/{_quoted(bucket)}?region={region}&prefix={_quoted(prefix)}&showversions=false")
+
+
 def item(region: str, table: str, pk: str, sk: str) -> str:
     """Page of an item in DynamoDB."""
     where = f"itemMode=2&pk={_quoted(pk)}&route=ROUTE_ITEM_EXPLORER&sk={_quoted(sk)}&table={_quoted(table)}"

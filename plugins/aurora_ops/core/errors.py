@@ -61,6 +61,10 @@ class BusyError(TransientError):
     """AWS refused because the resource is being changed (``Invalid...State``)."""
 
 
+class FullError(TransientError):
+    """As many of something are there as the account may have; it is waited for until one of them is gone."""
+
+
 class WaitTimeoutError(TransientError):
     """A wait ended without reaching its goal; the next try looks again and goes on waiting."""
 

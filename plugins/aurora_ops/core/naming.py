@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 LONGEST = 63
 _IDENTIFIER = re.compile(r"^[A-Za-z](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,62}$")
 _DIGEST = 6
-_OF_A_RUN = re.compile(r"(refresh|rekeyed|copy|manual|final)-[a-z0-9-]+-\d{8}t\d{6}")
+_OF_A_RUN = re.compile(r"(refresh|rekeyed|copy|manual|final|export)-[a-z0-9-]+-\d{8}t\d{6}")
 _KEPT = re.compile(r"kept-[a-z0-9-]+-\d{8}t\d{6}")
 _GRANT = re.compile(r"aurora-ops-(\d{12})-(.+)")
 
@@ -88,8 +88,8 @@ def snapshot(source: str, environment: str, moment: datetime, purpose: str = "re
     :param source: source cluster identifier.
     :param environment: environment that it is for.
     :param moment: the run's logical date, or the time it was to run after.
-    :param purpose: ``refresh`` (taken), ``rekeyed``, ``copy``, ``manual`` (by a person), ``final`` (before a deletion) or ``kept``
-        (a copy kept by policy; the moment is that of the data).
+    :param purpose: ``refresh`` (taken), ``rekeyed``, ``copy``, ``manual`` (by a person), ``final`` (before a deletion), ``export``
+        (a copy that is exported) or ``kept`` (a copy kept by policy); of these two the moment is that of the data.
     """
     return fit(f"{purpose}-{environment}-{source}", f"-{stamp(moment)}")
 

@@ -27,6 +27,11 @@ METRICS: dict[str, str] = {
     "AuditLogBytes": "Bytes",
     "AuditLogFilesFailed": "Count",
     "AuditLogAlarms": "Count",
+    "SnapshotsExported": "Count",
+    "SnapshotExportsFailed": "Count",
+    "SnapshotExportGiB": "Gigabytes",
+    "SnapshotExportRows": "Count",
+    "SnapshotExportLag": "Seconds",
 }
 """Every metric that is sent, and its unit."""
 
@@ -103,6 +108,23 @@ def of_log_backup(environment: str, moment: datetime, found: Mapping[str, Any]) 
         "AuditLogBytes": found["stored_bytes"],
         "AuditLogFilesFailed": found["failed"] + found["deferred"],
         "AuditLogAlarms": len(found["alarms"]),
+    }
+    return _data(values, moment, Environment=environment)
+
+
+def of_exports(environment: str, moment: datetime, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Make the data of a run of snapshot exports.
+
+    :param environment: environment of the run.
+    :param moment: now.
+    :param found: counts of the run, and the age of its oldest snapshot when it was there for queries.
+    """
+    values = {
+        "SnapshotsExported": found["exported"],
+        "SnapshotExportsFailed": found["failed"] + found["stopped"],
+        "SnapshotExportGiB": found["gib"],
+        "SnapshotExportRows": found["rows"],
+        "SnapshotExportLag": found["lag_s"],
     }
     return _data(values, moment, Environment=environment)
 

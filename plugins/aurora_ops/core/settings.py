@@ -11,6 +11,7 @@ from aurora_ops.core.operation import LockMode
 from aurora_ops.core.partitions import of_arn, of_region
 from aurora_ops.core.section import AccountId, Cron, Folder, Identifier, Region, Section, Zone, refused
 from aurora_ops.core.settings_audit_logs import AuditLogs
+from aurora_ops.core.settings_exports import Exports
 from aurora_ops.core.settings_retention import Retention
 from aurora_ops.core.shapes import NationalId
 from aurora_ops.core.tables import COLUMN_PATTERN, TABLE_PATTERN
@@ -479,6 +480,9 @@ class Environment(Section):
     audit_logs: AuditLogs | None = Field(
         None, description="whose audit logs are backed up; none: audit_log_backup has no DAG"
     )
+    exports: Exports | None = Field(
+        None, description="whose snapshots are exported to S3; none: snapshot_export has no DAG"
+    )
 
     @model_validator(mode="after")
     def _lease_outlasts_approval(self) -> Environment:
@@ -533,16 +537,17 @@ class Environment(Section):
         return self
 
     @model_validator(mode="after")
-    def _log_states_have_a_table_of_their_own(self) -> Environment:
-        if self.audit_logs and self.audit_logs.state_table in (
-            self.orchestrator.runs_table,
-            self.orchestrator.audit_table,
-        ):
-            raise refused(
-                "audit_logs.state_table",
-                self.audit_logs.state_table,
-                "it must be another table than orchestrator.runs_table and orchestrator.audit_table",
-            )
+    def _states_have_tables_of_their_own(self) -> Environment:
+        home = self.orchestrator
+        taken = {"orchestrator.runs_table": home.runs_table, "orchestrator.audit_table": home.audit_table}
+        for name, section in (("audit_logs", self.audit_logs), ("exports", self.exports)):
+            if section is None:
+                continue
+            if section.state_table in taken.values():
+                raise refused(
+                    f"{name}.state_table", section.state_table, f"it must be another table than {' and '.join(taken)}"
+                )
+            taken[f"{name}.state_table"] = section.state_table
         return self
 
     @model_validator(mode="after")

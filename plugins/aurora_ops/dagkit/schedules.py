@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import CronTriggerTimetable
 
@@ -31,6 +32,24 @@ def of_environment(schedule: str | None, settings: Environment) -> CronTriggerTi
     return CronTriggerTimetable(schedule, timezone=settings.timezone, run_immediately=timedelta(0))
 
 
+def beginning(day: date | None, settings: Environment) -> datetime | None:
+    """Give the moment at which a day begins in an environment's time zone; none where there is none.
+
+    :param day: the day.
+    :param settings: settings of the environment.
+    """
+    return datetime.combine(day, time.min, ZoneInfo(settings.timezone)) if day else None
+
+
+def often(minutes: int) -> CronTriggerTimetable:
+    """Build the timetable of a DAG that looks whether there is something to do: times to come only.
+
+    :param minutes: at most that many apart, 1 to 60.
+    """
+    expression = "0 * * * *" if minutes == 60 else f"*/{minutes} * * * *"
+    return CronTriggerTimetable(expression, timezone="UTC", run_immediately=timedelta(0))
+
+
 def daily_at(hour: int) -> CronTriggerTimetable:
     """Build the timetable of a DAG that belongs to no environment: once a day at an hour of UTC, times to come only.
 
@@ -46,6 +65,21 @@ def weekly_at(weekday: int, hour: int) -> CronTriggerTimetable:
     :param hour: of UTC, 0 to 23.
     """
     return CronTriggerTimetable(f"0 {hour} * * {weekday}", timezone="UTC", run_immediately=timedelta(0))
+
+
+def since_the_day_before(schedule: str | None, settings: Environment) -> CronTriggerTimetable | None:
+    """Build the timetable of an environment's DAG whose runs are each for the day that ends with them.
+
+    Cron timetables have no data interval unless they are given one; a backfill needs it.
+
+    :param schedule: five cron fields, once a day.
+    :param settings: settings of the environment.
+    """
+    if schedule is None:
+        return None
+    return CronTriggerTimetable(
+        schedule, timezone=settings.timezone, interval=timedelta(days=1), run_immediately=timedelta(0)
+    )
 
 
 def day_before(hour: int | None) -> CronTriggerTimetable | None:

@@ -125,6 +125,8 @@ class AwsHook(AwsGenericHook[Any]):
     """
 
     service: ClassVar[str]
+    waits_as: ClassVar[str | None] = None
+    """By what name a trigger finds a hook that shares its client with another one (``hooks.registry``)."""
     audited: ClassVar[bool] = True
 
     def __init__(self, aws_conn_id: str | None, region_name: str | None = None, *, fresh: bool = False) -> None:

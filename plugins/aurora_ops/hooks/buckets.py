@@ -37,6 +37,15 @@ class BucketsHook(AwsHook):
         """
         self.call("head_bucket", Bucket=bucket)
 
+    def region_of(self, bucket: str) -> str:
+        """Tell which region a bucket is in (``HeadBucket``).
+
+        :raises MissingError: it does not exist.
+        """
+        found = self.call("head_bucket", Bucket=bucket)
+        headers = found["ResponseMetadata"].get("HTTPHeaders", {})
+        return str(found.get("BucketRegion") or headers.get("x-amz-bucket-region") or "us-east-1")
+
     def encryption(self, bucket: str) -> list[dict[str, Any]]:
         """Read the rules of a bucket's default encryption (``GetBucketEncryption``); none where it has none."""
         try:

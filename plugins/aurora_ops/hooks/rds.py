@@ -48,6 +48,7 @@ class Cluster:
     is_clone_from_abroad: bool = False
     restorable_from: datetime | None = None
     restorable_until: datetime | None = None
+    engine_mode: str = ""
 
     @property
     def instance_ids(self) -> list[str]:
@@ -85,6 +86,7 @@ class Cluster:
             is_clone_from_abroad=bool(raw.get("CrossAccountClone")),
             restorable_from=raw.get("EarliestRestorableTime"),
             restorable_until=raw.get("LatestRestorableTime"),
+            engine_mode=raw.get("EngineMode") or "",
         )
 
 

@@ -75,4 +75,15 @@ class RecordLink(_KnownLink):
     name: ClassVar[str] = "Record"
 
 
-ALL = (ClusterLink(), SnapshotLink(), SecretLink(), ReportLink(), RecordLink())
+class ExportLink(BaseOperatorLink):
+    """To the objects of an export, in S3, below ``prefix`` of ``bucket``."""
+
+    name: ClassVar[str] = "Export in S3"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+        """Build the address from the task's region, bucket and prefix."""
+        region, bucket, prefix = (_text(operator, name) for name in ("region_name", "bucket", "prefix"))
+        return console.stored_folder(region, bucket, prefix + "/") if region and bucket and prefix else ""
+
+
+ALL = (ClusterLink(), SnapshotLink(), SecretLink(), ReportLink(), RecordLink(), ExportLink())

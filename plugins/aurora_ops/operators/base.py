@@ -130,7 +130,10 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
         self._deferrals += 1
         self.defer(
             trigger=WaitTrigger(
-                service=hook.service, until=until.as_json(), aws_conn_id=self.aws_conn_id, region_name=self.region_name
+                service=hook.waits_as or hook.service,
+                until=until.as_json(),
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
             ),
             method_name="resume",
             timeout=timedelta(seconds=until.within_s + _GRACE_S),

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pymysql.err import Error
 
+from devstack.settings import REPO
 from localcloud.names import PRODUCTION, SHARED, STAGING
 from tests.local.audit_logs.helpers import BINARY, NASTY, Kept, date_stored, login_of
 from tests.local.cloud.databases import until
@@ -108,10 +109,26 @@ def test_rows_are_where_they_say(compacted: Any, stored: Kept) -> None:
         assert f",{row['connection_id']},{row['query_id']},{row['operation']},".encode() in record
 
 
-def test_athena_would_find_them(lab: Lab, compacted: Any) -> None:
-    found = lab.admin(SHARED, "glue").get_partitions(DatabaseName="audit_logs", TableName="records")["Partitions"]
-    assert found
+def test_athena_finds_them(lab: Lab, compacted: Any, stored: Kept) -> None:
     assert {"glue:CreateTable", "glue:BatchCreatePartition"} <= compacted.calls
+    athena, days = lab.admin(SHARED, "athena"), (YESTERDAY, YESTERDAY + timedelta(days=2))
+    number = athena.start_query_execution(
+        QueryString=(REPO / "include" / "sql" / "athena" / "user_activity.sql").read_text(),
+        ExecutionParameters=[*(f"'{day:%Y-%m-%d}'" for day in days), "'admin'"],
+        ResultConfiguration={"OutputLocation": f"s3://{stored.bucket}/answers"},
+    )["QueryExecutionId"]
+
+    def state() -> str:
+        return str(athena.get_query_execution(QueryExecutionId=number)["QueryExecution"]["Status"]["State"])
+
+    assert until(lambda: state() not in {"QUEUED", "RUNNING"})
+    assert state() == "SUCCEEDED"
+    pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=number)
+    rows = [[one.get("VarCharValue") for one in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
+    place = rows[0].index("object")
+    wanted = [row["object"] for row in rows_of(stored) if row["user_name"] == "admin"]
+    assert sorted(str(row[place]) for row in rows[1:]) == sorted(map(str, wanted))
+    assert wanted
 
 
 def test_what_is_stored_is_proven_and_a_planted_corruption_found(lab: Lab, compacted: Any, stored: Kept) -> None:

@@ -11,11 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from aurora_ops.core import glue_tables
 from aurora_ops.core.audit_logs.parquet import COLUMNS, PARTITION, Origin
-
-_INPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
-_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
-_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 
 def records_prefix(prefix: str) -> str:
@@ -62,8 +59,8 @@ def table_input(table: str, bucket: str, prefix: str) -> dict[str, Any]:
         "Name": table,
         "Description": "Audit records of databases; docs/how-to/audit-logs.md says how to ask it",
         "TableType": "EXTERNAL_TABLE",
-        "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
-        "PartitionKeys": [{"Name": name, "Type": kind, "Comment": about}],
+        "Parameters": glue_tables.PARAMETERS,
+        "PartitionKeys": [glue_tables.column(name, kind, about)],
         "StorageDescriptor": storage(f"s3://{bucket}/{records_prefix(prefix)}"),
     }
 
@@ -79,13 +76,7 @@ def storage(location: str) -> dict[str, Any]:
 
     :param location: S3 URL of their folder.
     """
-    return {
-        "Columns": [{"Name": name, "Type": kind, "Comment": about} for name, kind, about in COLUMNS],
-        "Location": location,
-        "InputFormat": _INPUT,
-        "OutputFormat": _OUTPUT,
-        "SerdeInfo": {"SerializationLibrary": _SERDE, "Parameters": {"serialization.format": "1"}},
-    }
+    return glue_tables.storage([glue_tables.column(*each) for each in COLUMNS], location)
 
 
 def same_table(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -1,0 +1,33 @@
+"""Athena that answers: queries run in DuckDB over the objects of S3, by the tables of Glue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moto.athena.models import athena_backends
+from moto.athena.urls import url_paths
+
+from localcloud.services.athena.backend import LocalAthenaBackend
+from localcloud.services.athena.responses import LocalAthenaResponse
+from localcloud.services.athena.runs import Runs
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Cloud
+
+
+def install(cloud: Cloud) -> None:
+    """Let queries be answered."""
+    LocalAthenaBackend.cloud = cloud
+    runs = LocalAthenaBackend.runs = Runs(cloud)
+    athena_backends.backend = LocalAthenaBackend
+    url_paths["{0}/$"] = LocalAthenaResponse.dispatch
+
+    def resume() -> None:
+        """Begin anew what an earlier server left unfinished."""
+        for _, _, backend in list(athena_backends.iter_backends()):
+            assert isinstance(backend, LocalAthenaBackend)
+            for execution in backend.unfinished():
+                runs.start(execution)
+
+    cloud.on_startup(resume)
+    cloud.on_shutdown(runs.close)

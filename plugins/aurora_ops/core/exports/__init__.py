@@ -1,0 +1,1 @@
+"""Exports of snapshots: their names, events, order and files. Plain Python."""
