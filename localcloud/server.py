@@ -35,6 +35,7 @@ from localcloud.services import (
     queues,
     ram,
     secretsmanager,
+    stack_parts,
     stacks,
     sts,
     tables,
@@ -123,6 +124,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         items,
         queues,
         topics,
+        stack_parts,
         athena,
         glue,
     ):
