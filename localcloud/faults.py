@@ -81,12 +81,14 @@ TERMINAL = frozenset(
 # Statuses that an export task may end or stay in.
 EXPORT_TERMINAL = frozenset({"FAILED", "STARTING", "IN_PROGRESS", "CANCELING"})
 # What an operation may be made to end in, by service: statuses of RDS, life-cycle states of EFS and statuses of its
-# replications, states of jobs and recovery points of AWS Backup.
+# replications, states of jobs and recovery points of AWS Backup, of queries, and of crawls.
 ENDS = {
     "rds": TERMINAL,
     "efs": frozenset({"error", "ERROR", "PAUSED", "PAUSING"}),
     "backup": frozenset({"FAILED", "ABORTED", "PARTIAL", "EXPIRED"}),
     "eks": frozenset({"CREATE_FAILED", "DEGRADED", "FAILED"}),
+    "athena": frozenset({"FAILED", "CANCELLED"}),
+    "glue": frozenset({"FAILED", "CANCELLED"}),
 }
 
 
@@ -113,7 +115,8 @@ class Rule:
     :param effect: ``throttle`` (AWS's answer for that service), ``error``, ``hang`` (no answer, then the connection is
         closed), ``slow`` (answered late), ``lost`` (done, but the connection breaks before the answer), ``broken`` (it breaks
         within the answer), ``odd`` (a page of a log file is answered as AWS should not), ``status`` (RDS, EKS,
-        EFS, Backup: the call is answered, and its resource ends in ``becomes``). Default: error if there is a code, else throttle.
+        EFS, Backup, Athena, Glue's crawlers: the call is answered, and its resource ends in ``becomes``). Default: error
+        if there is a code, else throttle.
     :param code: AWS error code of the answer; of ``error``.
     :param message: its message, of ``throttle`` and ``error``; failure cause of an export task, of ``status``.
     :param status: HTTP status of the answer; of ``throttle`` and ``error``.

@@ -35,7 +35,6 @@ from localcloud.services import (
     queues,
     ram,
     secretsmanager,
-    stack_parts,
     stacks,
     sts,
     tables,
@@ -124,7 +123,6 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         items,
         queues,
         topics,
-        stack_parts,
         athena,
         glue,
     ):

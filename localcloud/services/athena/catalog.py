@@ -98,6 +98,8 @@ class Catalog:
         if catalog is not None and catalog.lower() != NAME:
             raise QueryError("CATALOG_NOT_FOUND", f"Catalog '{catalog.lower()}' does not exist", place)
         database, name = (database or self.database).lower(), name.lower()
+        if database == "information_schema":
+            raise unsupported("information_schema: use SHOW and DESCRIBE", place)
         glue = glue_backends[self._asking.account][self._asking.region]
         self.allow("glue:GetTable", database, name)
         with self._asking.cloud.lock("glue"):

@@ -48,7 +48,7 @@ def run_command(command: Command, catalog: Catalog, asking: Asking) -> Result:
             result = action()
         except JsonRESTError as error:
             raise QueryError("", f"{TASK} {error.error_type}(message:{error.message})") from None
-    asking.cloud.store.later("glue")
+    asking.cloud.store.save("glue")
     return result
 
 

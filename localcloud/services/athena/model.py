@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # In units of LOCALCLOUD_WAIT_S: when a query begins to run, and when it can have ended at the earliest.
 BEGINS, ENDS = 0.25, 0.75
+BY_RULE = "GENERIC_INTERNAL_ERROR: a fault rule let it end so"
 # Category of errors that are not Athena's own.
 USER = 2
 

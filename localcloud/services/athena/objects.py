@@ -134,7 +134,7 @@ def put(location: str, content: bytes, asking: Asking, encryption: dict[str, str
         )
     except ServiceException as error:
         raise QueryError("", f"Access denied when writing output to url: {location} : {error}") from None
-    asking.cloud.store.later("s3")
+    asking.cloud.store.save("s3")
 
 
 WRITING = (

@@ -15,7 +15,7 @@ from localcloud.services.athena.commands import read_command
 from localcloud.services.athena.ddl import run_command
 from localcloud.services.athena.engine import Result, run_query
 from localcloud.services.athena.errors import MalformedQueryError, QueryError, unsupported
-from localcloud.services.athena.model import Outcome
+from localcloud.services.athena.model import BY_RULE, Outcome
 from localcloud.services.athena.objects import put
 from localcloud.services.athena.statements import OTHERS, Statement, bind, read_statement
 from localcloud.services.athena.values import column_info
@@ -84,11 +84,11 @@ class Runs:
         with self._lock:
             if execution.outcome is None:
                 execution.outcome = outcome
-        self._cloud.store.later("athena")
+        self._cloud.store.save("athena")
 
     def _outcome(self, execution: Execution, asking: Asking) -> Outcome:
         if execution.ends_in:
-            return Outcome(execution.ends_in, time.time(), "GENERIC_INTERNAL_ERROR: a fault rule let the query end so")
+            return Outcome(execution.ends_in, time.time(), BY_RULE)
         try:
             statement = bind(read_statement(execution.query), execution.parameters)
         except MalformedQueryError as error:

@@ -10,7 +10,7 @@ from moto.glue.models import GlueBackend, glue_backends
 from moto.glue.urls import url_paths
 
 from localcloud.services.glue.catalog import LocalTable
-from localcloud.services.glue.crawlers import CrawlerResponse, LocalCrawler, resume
+from localcloud.services.glue.crawlers import CrawlerResponse, LocalCrawler, end, resume
 
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
@@ -29,5 +29,6 @@ def install(cloud: Cloud) -> None:
             assert isinstance(backend, GlueBackend)
             resume(backend)
 
+    cloud.on_terminal("glue", end)
     cloud.on_startup(begin)
     cloud.on_shutdown(lambda: pool.shutdown(cancel_futures=True))

@@ -26,13 +26,15 @@ class Held:
     """A resource that there is.
 
     :param resolved: its part of the template, references and functions resolved.
-    :param kept: whether the template says that it outlives the stack.
+    :param kept: its ``DeletionPolicy``: whether it outlives the stack.
+    :param kept_replaced: its ``UpdateReplacePolicy``: whether it outlives its replacement.
     """
 
     object: Any
     kind: str
     resolved: dict[str, Any]
     kept: str = ""
+    kept_replaced: str = ""
 
 
 class LocalMap(ResourceMap):
@@ -88,7 +90,8 @@ class LocalMap(ResourceMap):
             found = self._make(key, kind, kind_class, resolved, name, former)
             self.failing = ""
         self._parsed_resources[key] = found
-        self.held[key] = Held(found, kind, resolved, str(told.get("DeletionPolicy") or ""))
+        policies = [str(told.get(one) or "") for one in ("DeletionPolicy", "UpdateReplacePolicy")]
+        self.held[key] = Held(found, kind, resolved, *policies)
         return found
 
     def _make(

@@ -215,12 +215,11 @@ class LocalStack(Stack):
 
     def _clean_up(self, new: LocalMap, held: dict[str, Held]) -> None:
         """Delete what the template no longer has, and what was replaced."""
-        gone = {key: one for key, one in held.items() if key not in new.held}
-        replaced = dict(new.replaced)
+        gone = {key: one for key, one in held.items() if key not in new.held and one.kept not in RETAINED}
+        replaced = {key: one for key, one in new.replaced if one.kept_replaced != "Retain"}
         for some in (gone, replaced):
             for key, one in reversed(list(some.items())):
-                if one.kept not in RETAINED:
-                    self._delete({key: one}, kept=set())
+                self._delete({key: one}, kept=set())
 
     def delete(self, retained: Iterable[str] = ()) -> None:
         """Delete everything but what shall stay; what cannot be deleted keeps the stack."""

@@ -34,7 +34,7 @@ class CopyForExportOperator(CopySnapshotOperator):
         source_regions: dict[str, str],
         **kwargs: Any,
     ) -> None:
-        super().__init__(snapshot_id="", kms_key_id=None, **kwargs)
+        super().__init__(**{"snapshot_id": "", "kms_key_id": None, **kwargs})
         self.settings = settings
         self.database = database
         self.environment = environment

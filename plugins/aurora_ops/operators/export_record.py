@@ -64,7 +64,7 @@ class RecordExportOperator(RefreshOperator[StatesHook]):
         self.snapshot_arn = snapshot_arn
         self.snapshot_time = snapshot_time
         self.date = date
-        self.needed = {name: list(tasks) for name, tasks in needed.items()}
+        self.needed = needed
 
     def take_pass(self, context: Context) -> Result:
         """Look how the tasks ended, write it down."""

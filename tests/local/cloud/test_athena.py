@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.client import admin_operation
 from localcloud.names import PRODUCTION
 from tests.local.cloud.athena_helpers import Lake, parquet
 
@@ -405,3 +406,13 @@ def test_the_catalogue_is_that_of_the_account(lake, cloud) -> None:
         other.fails(f"SELECT * FROM {lake.database}.sales")
         == f"SCHEMA_NOT_FOUND: line 1:15: Schema '{lake.database}' does not exist"
     )
+
+
+def test_a_rule_lets_a_query_fail(lake, cloud) -> None:
+    rule = {"service": "athena", "action": "StartQueryExecution", "effect": "status", "becomes": "FAILED"}
+    admin_operation("faults-add", cloud.config, **rule)
+    try:
+        assert lake.fails("SELECT 1") == "GENERIC_INTERNAL_ERROR: a fault rule let it end so"
+        assert lake.ask("SELECT 1") == [("1",)]
+    finally:
+        admin_operation("faults-clear", cloud.config)

@@ -153,6 +153,7 @@ def test_columns_without_names_have_athenas(lake) -> None:
             "SELECT * FROM read_parquet('/etc/passwd')",
             "NOT_SUPPORTED: line 1:15: localcloud's Athena does not support ReadParquet",
         ),
+        ("SELECT * FROM information_schema.tables", "NOT_SUPPORTED: line 1:15:"),
         ("SELECT CAST(1.5 AS decimal)", "NOT_SUPPORTED"),
         ("SELECT CAST(CAST(1 AS double) AS varchar)", "NOT_SUPPORTED"),
         ("SELECT array[1][1]", "NOT_SUPPORTED"),

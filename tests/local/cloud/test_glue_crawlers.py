@@ -213,6 +213,17 @@ def test_a_crawl_fails_with_a_message(lake, role) -> None:
     assert (found["Status"], found["ErrorMessage"]) == ("FAILED", "Database nowhere not found.")
 
 
+def test_a_rule_lets_a_crawl_fail(lake, role, cloud) -> None:
+    name = make(lake, role, {"Path": f"s3://{lake.bucket}/lake"})
+    rule = {"service": "glue", "action": "StartCrawler", "effect": "status", "becomes": "FAILED"}
+    admin_operation("faults-add", cloud.config, **rule)
+    try:
+        assert run(lake, name)["LastCrawl"]["Status"] == "FAILED"
+        assert tables(lake) == {}
+    finally:
+        admin_operation("faults-clear", cloud.config)
+
+
 def test_a_crawler_needs_a_role_that_glue_may_assume(lake, cloud) -> None:
     with pytest.raises(lake.glue.exceptions.InvalidInputException, match="unable to assume provided role"):
         make(lake, f"arn:aws:iam::{STAGING}:role/none", {"Path": f"s3://{lake.bucket}/lake"})

@@ -440,6 +440,15 @@ def test_what_is_to_be_kept_is_kept(stacks, name) -> None:
     assert not has_bucket(stacks, f"{name}-c")
 
 
+def test_what_is_replaced_can_be_kept(stacks, name) -> None:
+    kept = bucket(name, UpdateReplacePolicy="Retain")
+    stacks.create(name, {"Resources": {"B": kept, "C": bucket(f"{name}-c")}})
+    moved = {"Resources": {"B": bucket(f"{name}-2", UpdateReplacePolicy="Retain"), "C": bucket(f"{name}-c2")}}
+    assert stacks.update(name, moved)["StackStatus"] == "UPDATE_COMPLETE"
+    held = {one["Name"] for one in stacks.s3.list_buckets()["Buckets"] if one["Name"].startswith(name)}
+    assert held == {name, f"{name}-2", f"{name}-c2"}
+
+
 def test_a_protected_stack_is_not_deleted(stacks, name) -> None:
     stacks.create(name, {"Resources": {"B": bucket(name)}}, EnableTerminationProtection=True)
     with pytest.raises(ClientError, match="TerminationProtection is enabled"):
