@@ -74,11 +74,11 @@ def read_command(statement: Statement) -> Command:
     :raises MalformedQueryError: it is none.
     :raises QueryError: Athena may know it, localcloud does not.
     """
-    words = [one.text.upper() for one in statement.tokens[:3]]
+    words = [one.text.upper() for one in statement.tokens[:2]]
     cursor = _Cursor(statement)
-    if words[0] == "CREATE" and words[1:2] in (["DATABASE"], ["SCHEMA"]):
+    if statement.verb == "CREATE" and words[1:2] in (["DATABASE"], ["SCHEMA"]):
         return _create_database(cursor)
-    if words[0] == "CREATE":
+    if statement.verb == "CREATE":
         return _create_table(statement)
     reader = {
         "DROP": _drop,
@@ -87,7 +87,7 @@ def read_command(statement: Statement) -> Command:
         "SHOW": _show,
         "DESCRIBE": _describe,
         "DESC": _describe,
-    }[words[0]]
+    }[statement.verb]
     command = reader(cursor)
     cursor.end()
     return command
@@ -240,8 +240,9 @@ def _alter(cursor: _Cursor) -> Command:
 
 
 def _repair(cursor: _Cursor) -> Command:
-    cursor.need("MSCK")
-    cursor.need("REPAIR")
+    if not cursor.word("MSCK REPAIR"):
+        cursor.need("MSCK")
+        cursor.need("REPAIR")
     cursor.need("TABLE")
     database, name = cursor.name()
     return Command("MSCK REPAIR TABLE", database, name)

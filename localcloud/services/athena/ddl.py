@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from moto.core.exceptions import ServiceException
+from moto.core.exceptions import JsonRESTError
 from moto.glue.models import FakeTable, GlueBackend, glue_backends
 
 from localcloud.services.athena.catalog import NO_VALUE, Catalog, columns_of
@@ -46,8 +46,8 @@ def run_command(command: Command, catalog: Catalog, asking: Asking) -> Result:
     with asking.cloud.lock("glue"):
         try:
             result = action()
-        except ServiceException as error:
-            raise QueryError("", f"{TASK} {error.code}(message:{error.message})") from None
+        except JsonRESTError as error:
+            raise QueryError("", f"{TASK} {error.error_type}(message:{error.message})") from None
     asking.cloud.store.later("glue")
     return result
 

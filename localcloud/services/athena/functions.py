@@ -44,9 +44,7 @@ MACROS = (
     """CREATE MACRO trino_regexp_extract(s, p) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p) END,
     (s, p, g) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p, g) END""",
     """CREATE MACRO trino_json_extract_scalar(j, p) AS
-        CASE WHEN json_valid(j) THEN
-            CASE WHEN json_type(j, p) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN json_extract_string(j, p) END
-        END""",
+        CASE WHEN TRY(json_type(j, p)) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN TRY(json_extract_string(j, p)) END""",
     r"""CREATE MACRO trino_integer(s) AS
         CASE WHEN s IS NULL THEN NULL WHEN regexp_full_match(s, '[+-]?\d+') THEN s
              ELSE error('INVALID_CAST_ARGUMENT: Cannot cast ''' || s || ''' to an integer') END""",

@@ -92,7 +92,7 @@ def read_statement(text: str) -> Statement:
         raise MalformedQueryError("line 1:1: mismatched input '<EOF>'. Expecting: <query>")
     if any(one.token_type is TokenType.SEMICOLON for one in tokens):
         raise MalformedQueryError(f"Only one sql statement is allowed. Got: {text}")
-    verb = tokens[0].text.upper()
+    verb = tokens[0].text.upper().split()[0]  # Hive's tokens may have several words
     kind = (
         "DML" if verb in QUERIES | OTHERS else "DDL" if verb in DEFINITIONS else "UTILITY" if verb in UTILITIES else ""
     )

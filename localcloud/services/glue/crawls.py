@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moto.core.exceptions import ServiceException
+from moto.core.exceptions import JsonRESTError
 
 from localcloud.services.athena.asking import Asking
 from localcloud.services.athena.catalog import Catalog
@@ -109,7 +109,7 @@ class Crawl:
         try:
             seen = {self._table(target, one) for target, one in found}
             self._gone(seen)
-        except (QueryError, ServiceException) as error:
+        except (QueryError, JsonRESTError) as error:
             raise CrawlError(str(error)) from None
 
     def _table(self, target: str, found: Found) -> str:

@@ -10,7 +10,7 @@ import pytest
 from devstack.settings import REPO
 from localcloud.names import SHARED
 from tests.local.cloud.conftest import LocalCloud
-from tests.local.cloud.rds_helpers import refused
+from tests.local.cloud.databases import until
 
 pytestmark = pytest.mark.local
 STACK = {"StackName": "aurora-ops-monitoring", "TemplateBody": (REPO / "include/templates/monitoring.yaml").read_text()}
@@ -28,10 +28,20 @@ def alarms(cloud: LocalCloud) -> dict[str, dict[str, Any]]:
     return {alarm["AlarmName"]: alarm for alarm in found}
 
 
+def ended(stacks: Any, name: str) -> dict[str, Any]:
+    """The stack, when nothing is under way."""
+
+    def find() -> dict[str, Any]:
+        return dict(stacks.describe_stacks(StackName=name)["Stacks"][0])
+
+    assert until(lambda: not find()["StackStatus"].endswith("_IN_PROGRESS"))
+    return find()
+
+
 def test_the_stack_is_made_changed_and_deleted(cloud: LocalCloud) -> None:
     stacks, watch = cloud.admin(SHARED, "cloudformation"), cloud.admin(SHARED, "cloudwatch")
     stacks.create_stack(**STACK, Parameters=parameters(MostRestoreSeconds="600"))
-    [stack] = stacks.describe_stacks(StackName=STACK["StackName"])["Stacks"]
+    stack = ended(stacks, STACK["StackName"])
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     found = alarms(cloud)
     assert len(found) == ALARMS
@@ -52,10 +62,12 @@ def test_the_stack_is_made_changed_and_deleted(cloud: LocalCloud) -> None:
     ]
 
     stacks.update_stack(**STACK, Parameters=parameters(MostRestoreSeconds="900"))
+    assert ended(stacks, STACK["StackName"])["StackStatus"] == "UPDATE_COMPLETE"
     assert alarms(cloud)["aurora-ops-dev-slow-restore"]["Threshold"] == 900
     assert len(alarms(cloud)) == ALARMS
 
     stacks.delete_stack(StackName=STACK["StackName"])
+    assert ended(stacks, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
     assert alarms(cloud) == {}
     assert watch.list_dashboards()["DashboardEntries"] == []
 
@@ -71,6 +83,8 @@ def test_without_a_nightly_refresh_its_absence_is_no_alarm(cloud: LocalCloud) ->
 def test_an_alarm_without_what_every_one_has_is_refused(cloud: LocalCloud) -> None:
     stacks = cloud.admin(SHARED, "cloudformation")
     text = json.dumps({"Resources": {"A": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "M"}}}})
-    with refused("ValidationError", "lacks ComparisonOperator, EvaluationPeriods"):
-        stacks.create_stack(StackName="broken", TemplateBody=text)
+    stacks.create_stack(StackName="broken", TemplateBody=text)
+    assert ended(stacks, "broken")["StackStatus"] == "ROLLBACK_COMPLETE"
+    events = stacks.describe_stack_events(StackName="broken")["StackEvents"]
+    assert any("lacks ComparisonOperator, EvaluationPeriods" in one.get("ResourceStatusReason", "") for one in events)
     assert alarms(cloud) == {}

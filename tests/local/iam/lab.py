@@ -22,6 +22,7 @@ from localcloud.names import AIRFLOW_USER, AIRFLOW_USER_ARN, PRODUCTION, SHARED,
 from localcloud.seed.accounts import AUDIT_TABLE, LOGS_TABLE, RUNS_TABLE
 from tests.graph.conftest import read_dags
 from tests.local.cloud.conftest import LocalCloud, free_port, localcloud_environment, run_localcloud
+from tests.local.cloud.databases import until
 from tests.local.dag_process import DagProcess, task_at
 from tests.local.iam.policies import POLICIES, SQL_FUNCTION
 from tests.local.include import place_include
@@ -242,5 +243,9 @@ def deploy(lab: Lab, name: str, account: str) -> None:
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )
-    [stack] = stacks.describe_stacks(StackName=f"aurora-ops-{name}")["Stacks"]
-    assert stack["StackStatus"] == "CREATE_COMPLETE", stack
+
+    def status() -> str:
+        return str(stacks.describe_stacks(StackName=f"aurora-ops-{name}")["Stacks"][0]["StackStatus"])
+
+    assert until(lambda: status() != "CREATE_IN_PROGRESS")
+    assert status() == "CREATE_COMPLETE", stacks.describe_stack_events(StackName=f"aurora-ops-{name}")["StackEvents"]

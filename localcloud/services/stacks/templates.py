@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.cloudformation import parsing
 
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
-
 _read = parsing.clean_json
-
-
-def install(_cloud: Cloud) -> None:
-    """Have lists closed."""
-    parsing.clean_json = read  # type: ignore[assignment]
 
 
 def read(part: Any, resources: Any) -> Any:
