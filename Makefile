@@ -11,7 +11,7 @@ RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
 PARALLEL ?= -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-aws test-long test-workflows test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead bench-audit bench-events up down status clean ci
+.PHONY: help install demo test test-unit test-aws test-long test-workflows test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead bench-audit bench-events bench-backfill up down status clean ci
 
 help: ## show this
 	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
@@ -85,6 +85,9 @@ bench-audit: install ## the backup of audit logs against a plain stream and the 
 
 bench-events: install ## from an event of RDS to the run that exports: seconds of single ones, and a burst (five minutes)
 	@$(RUN) PYTHONPATH=.:plugins $(PY) -m benchmarks.events
+
+bench-backfill: install ## a quarter of three databases exported with one command, killed twice (BENCH_DAYS=92, half an hour)
+	@$(RUN) PYTHONPATH=.:plugins $(PY) -m benchmarks.backfill
 
 up: install ## start localcloud and Airflow in the background
 	@$(RUN) $(PY) -m devstack up

@@ -88,7 +88,8 @@ _OF_DATABASES = (
     Scope(
         "CopyForExports",
         ("rds:CopyDBClusterSnapshot",),
-        (f"{RDS}:cluster-snapshot:rds:${{ExportCopied}}-*", f"{RDS}:cluster-snapshot:${{ExportCopies}}"),
+        # whatever it is called, where snapshots are to be copied at all: one by hand or of AWS Backup has any name
+        (f"{RDS}:cluster-snapshot:${{ExportCopied}}",),
     ),
     Scope(
         "TagExportCopies",

@@ -168,7 +168,7 @@ def _of_exports(settings: Environment, place: str) -> Values:
         "ExportDatabase": _once(one.glue_database for one in here),
         "ExportWorkgroup": _once(one.catalogue.workgroup or export_names.workgroup(one.name) for one in here),
         "ExportCrawler": [export_names.crawler(one.name) for one in here if one.catalogue.by == "crawler"],
-        "ExportCopied": _once(one.database_id for one in copied),
+        "ExportCopied": ["*"] if copied else [],
         "ExportCopies": [f"export-{settings.environment}-*"] if copied else [],
         "EventQueue": [about.events.queue or export_names.queue(settings.environment)] if about.events else [],
         "SnapshotEvents": [export_names.topic(settings.environment)],

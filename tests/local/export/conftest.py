@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from devstack.settings import PRODUCTION
-from devstack.snapshot_events import DAG_ID, EXPORT_DAG_ID, make_table, snapshot_arn
+from devstack.snapshot_events import DAG_ID, EXPORT_DAG_ID, snapshot_arn
+from devstack.snapshot_exports import provide
 from tests.local.conftest import RunningStack, running_stack
 
 
@@ -71,7 +72,7 @@ class Heard:
 
 @pytest.fixture(scope="session")
 def heard() -> Iterator[Heard]:
-    """The running stack: with the table of states, without the queue."""
+    """The running stack: with a place for exports, without the queue."""
     with running_stack(along=False, settle=settle) as stack:
-        make_table(stack.aws)
+        provide(stack.aws)
         yield Heard(stack)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,15 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from devstack import waiting
 from devstack.settings import PRODUCTION, REPO, SHARED, isolate_this_process
+from devstack.snapshot_events import TABLE
+from devstack.snapshot_exports import BUCKET, NAME, provide
 from localcloud.client import admin_operation
+from tests.local.iam.lab import attach
 from tests.local.lane import Lane
 
-EXPORT, TABLE = "snapshot_export_staging", "aurora-ops-exports"
+EXPORT = "snapshot_export_staging"
 REGION, CLUSTER = "eu-west-1", "prod-shop"
-BUCKET, ROLE, ALIAS = f"aurora-ops-export-shop-{PRODUCTION}", "aurora-ops-export-shop", "alias/aurora-ops-export-shop"
-SERVICE = "export.rds.amazonaws.com"
-ACTIONS = ["s3:PutObject*", "s3:GetObject*", "s3:ListBucket", "s3:DeleteObject*", "s3:GetBucketLocation"]
 
 
 class ExportLane(Lane):
@@ -95,31 +95,43 @@ class ExportLane(Lane):
             pq.read_table(io.BytesIO(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())) for key in sorted(keys)
         )
 
+    def item(self, arn: str) -> dict[str, Any]:
+        """What is remembered of a snapshot."""
+        (found,) = [item for item in self.items() if item["snapshot_arn"] == arn]
+        return found
 
-def provision(lane: Lane) -> None:
-    """Make what an export needs, under the names that the setup gives them."""
-    account = PRODUCTION
-    lane.aws(account, "s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    trust = {
-        "Effect": "Allow",
-        "Principal": {"Service": SERVICE},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
-    }
-    allowed = {"Effect": "Allow", "Action": ACTIONS, "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"]}
-    iam = lane.aws(account, "iam")
-    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
-    iam.put_role_policy(
-        RoleName=ROLE, PolicyName="export", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    )
-    kms = lane.aws(account, "kms")
-    kms.create_alias(AliasName=ALIAS, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
-    lane.aws(SHARED, "dynamodb").create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    def ask(self, sql: str) -> list[tuple[str | None, ...]]:
+        """Ask Athena, as a person would; rows as text."""
+        athena = self.aws(PRODUCTION, "athena")
+        query = athena.start_query_execution(
+            QueryString=sql, QueryExecutionContext={"Database": "shop"}, WorkGroup=NAME
+        )["QueryExecutionId"]
+
+        def status() -> dict[str, Any]:
+            found: dict[str, Any] = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+            return found
+
+        self.until(lambda: status()["State"] not in ("QUEUED", "RUNNING"))
+        assert status()["State"] == "SUCCEEDED", status()
+        _, *rows = athena.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"]
+        return [tuple(field.get("VarCharValue") for field in row["Data"]) for row in rows]
+
+    def attach(self) -> None:
+        """Give each role what operators and the settings as they are now need."""
+        attach(SimpleNamespace(include=self.config.include, admin=self.aws))
+
+    @staticmethod
+    def until(reached: Callable[[], bool]) -> None:
+        """Wait for something."""
+        waiting.until(reached, what="what a test waits for", timeout_s=60, every_s=0.2)
+
+    def fault(self, **rule: Any) -> None:
+        """Let calls in production's account go wrong."""
+        admin_operation("faults-add", self.cloud, **{"service": "rds", "account": PRODUCTION, **rule})
+
+    def mend(self) -> None:
+        """Let calls go well again."""
+        admin_operation("faults-clear", self.cloud)
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +141,7 @@ def lane() -> Iterator[ExportLane]:
     found = ExportLane(REPO / ".local" / "test" / f"exporting-{os.getpid()}")
     try:
         found.start()
-        provision(found)
+        provide(found.aws)
         yield found
     finally:
         found.stop()

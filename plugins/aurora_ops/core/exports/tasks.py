@@ -16,7 +16,7 @@ RUNNING = ("STARTING", "IN_PROGRESS", "CANCELING")
 COMPLETE, FAILED, CANCELED = "COMPLETE", "FAILED", "CANCELED"
 
 _BAR = 20
-_PASSING = re.compile(r"internal error|try again|temporar|throttl|timed? ?out", re.IGNORECASE)
+_PASSING = re.compile(r"internal error|temporar|throttl|timed? ?out", re.IGNORECASE)  # "try again" is in all of them
 # Amazon RDS and Aurora user guides, "Failure messages for Amazon S3 export tasks".
 _REMEDIES = (
     (

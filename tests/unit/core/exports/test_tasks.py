@@ -73,5 +73,5 @@ def test_whatever_it_says_is_read(text) -> None:
 
 def test_what_may_pass_is_told_from_what_will_not() -> None:
     assert may_pass("The export task failed due to an unknown internal error")
-    assert not may_pass("KMS key check failed")
+    assert not may_pass("KMS key check failed. Check the credentials on your KMS key and try again.")
     assert remedy("anything else")
