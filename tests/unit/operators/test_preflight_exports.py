@@ -19,7 +19,10 @@ ACCOUNT = "123456789012"  # moto's
 BUCKET = names.setup("shop", ACCOUNT)
 REMEDY = "trigger snapshot_export_setup_staging"
 TRUST = {
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "export.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}]
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "export.rds.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
 }
 
 
