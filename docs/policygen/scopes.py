@@ -13,7 +13,7 @@ from aurora_ops.core.ownership import ARCHIVED_TAG, EXPIRES_TAG
 from aurora_ops.core.safety import REFRESH_TAG
 from aurora_ops.hooks.kms import SNAPSHOT_OPERATIONS
 
-from policygen import scopes_efs, scopes_exports, scopes_logs, scopes_upkeep
+from policygen import scopes_efs, scopes_export_setup, scopes_exports, scopes_logs, scopes_upkeep
 from policygen.scope import HERE, MADE_OURS, MADE_REFRESHABLE, OURS, OWN, REFRESHABLE, Scope
 from policygen.scopes_orchestrator import ORCHESTRATOR
 
@@ -356,9 +356,9 @@ PARTS: dict[str, dict[str, tuple[Scope, ...]]] = {
         "target": scopes_logs.TARGET,
     },
     "exports": {
-        "orchestrator": scopes_exports.ORCHESTRATOR,
-        "source": scopes_exports.SOURCE,
-        "target": scopes_exports.TARGET,
+        "orchestrator": (*scopes_exports.ORCHESTRATOR, *scopes_export_setup.LOOKS_ORCHESTRATOR),
+        "source": (*scopes_exports.SOURCE, *scopes_export_setup.LOOKS),
+        "target": (*scopes_exports.TARGET, *scopes_export_setup.LOOKS),
     },
 }
 """Policies of a role beside the first, by name and place."""

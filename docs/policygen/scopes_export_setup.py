@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from policygen.scope import MADE_OURS, OURS, Condition, Scope
+from policygen.scope import MADE_OURS, OURS, OWN, Condition, Scope
 
 _CALLED: Mapping[str, str | list[str]] = {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
 THROUGH: Condition = {"ForAnyValue:StringEquals": _CALLED}
+BUCKET = ("s3:GetEncryptionConfiguration", "s3:GetBucketPublicAccessBlock")
 AT = "${ExportRegion}:${Account}"
 KEYS = (f"arn:${{Partition}}:kms:{AT}:key/*",)
 
@@ -197,3 +198,19 @@ SCOPES = (
         for one in RESOURCES
     ),
 )
+
+LOOKS_ORCHESTRATOR = (
+    Scope(
+        "LookAtExportTable",
+        ("dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:DescribeContinuousBackups"),
+        (f"arn:${{Partition}}:dynamodb:{OWN}:table/${{ExportTable}}",),
+    ),
+)
+LOOKS = (
+    Scope("LookAtExportBucket", BUCKET, ("arn:${Partition}:s3:::${ExportBucket}",)),
+    Scope("LookAtEventQueue", ("sqs:GetQueueAttributes",), (f"arn:${{Partition}}:sqs:{AT}:${{EventQueue}}",)),
+    Scope(
+        "LookAtWorkgroup", ("athena:GetWorkGroup",), (f"arn:${{Partition}}:athena:{AT}:workgroup/${{ExportWorkgroup}}",)
+    ),
+)
+"""What the preflight looks at of it; these the role always has."""

@@ -30,11 +30,12 @@ OPTIONAL = {
     "LogBucket": "StoreLogs SeeLogBucket LookAtLogBucket KeepLogRecords",
     "LogDatabase": "MakeLogTable",
     "LogKey": "EncryptLogs",
-    "ExportTableName": "KeepExportStates",
-    "EventQueue": "HearOfSnapshots",
+    "ExportTableName": "KeepExportStates LookAtExportTable",
+    "EventQueue": "HearOfSnapshots LookAtEventQueue",
     "ExportName": (
         "SeeExportedSnapshots ExportSnapshots CancelExports HandOverExportRole LookAtExportRole LookAtExportKey "
-        "LetRdsEncryptExports SeeExports ReadExports WriteAnswers DecryptExports CrawlExports QueryExports"
+        "LetRdsEncryptExports SeeExports ReadExports WriteAnswers DecryptExports CrawlExports QueryExports "
+        "LookAtExportBucket LookAtWorkgroup"
     ),
     "ExportDatabase": "CatalogueExports",
     "EndpointParameter": "PublishEndpoint",

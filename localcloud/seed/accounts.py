@@ -41,6 +41,7 @@ REPORT_BUCKET = f"aurora-ops-{SHARED}"
 COPY_REGION = "eu-central-1"
 AUDIT_BUCKET = f"aurora-ops-audit-{SHARED}"
 LOGS_TABLE = "aurora-ops-audit-logs"
+EXPORTS_TABLE = "aurora-ops-exports"
 LOGS_BUCKET = f"aurora-ops-audit-logs-{SHARED}"
 # Who was there and which statements were run, but not every SET: sessions are given secrets in variables.
 AUDITED = "CONNECT,QUERY_DCL,QUERY_DDL,QUERY_DML,TABLE"
@@ -99,7 +100,7 @@ def attach_policies(config: CloudConfig, folder: Path) -> None:
 
 
 def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
-    for table in (RUNS_TABLE, AUDIT_TABLE, LOGS_TABLE):
+    for table in (RUNS_TABLE, AUDIT_TABLE, LOGS_TABLE, EXPORTS_TABLE):
         _table(config, table)
     topic = admin_client(SHARED, "sns", config).create_topic(Name=TOPIC)["TopicArn"]
     sqs = admin_client(SHARED, "sqs", config)
@@ -111,7 +112,7 @@ def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
     for bucket in (AUDIT_BUCKET, LOGS_BUCKET):
         _bucket(config, SHARED, bucket, locks=True)
     say(
-        f"shared services: tables {RUNS_TABLE}, {AUDIT_TABLE} and {LOGS_TABLE}, topic {TOPIC}, queue {QUEUE}, buckets"
+        f"shared services: tables {RUNS_TABLE}, {AUDIT_TABLE}, {LOGS_TABLE} and {EXPORTS_TABLE}, topic {TOPIC}, queue {QUEUE}, buckets"
         f" {REPORT_BUCKET}, {AUDIT_BUCKET} and {LOGS_BUCKET}"
     )
 

@@ -20,16 +20,20 @@ class CatalogueHook(AwsHook):
 
     service = "glue"
 
+    def has_database(self, database: str) -> bool:
+        """Tell whether a database exists (``GetDatabase``)."""
+        try:
+            self.call("get_database", Name=database)
+        except MissingError:
+            return False
+        return True
+
     def require_database(self, database: str) -> bool:
         """Make sure that a database exists (``GetDatabase``, ``CreateDatabase``).
 
         :return: whether it was made.
         """
-        try:
-            self.call("get_database", Name=database)
-        except MissingError:
-            return self._made("create_database", DatabaseInput={"Name": database})
-        return False
+        return not self.has_database(database) and self._made("create_database", DatabaseInput={"Name": database})
 
     def require_table(self, database: str, table: Mapping[str, Any]) -> str:
         """Make sure that a table is as it is wanted (``GetTable``, ``CreateTable``, ``UpdateTable``).

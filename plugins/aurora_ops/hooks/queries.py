@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from aurora_ops.core.errors import AuroraOpsError, MissingError
 from aurora_ops.hooks.base import AwsHook
 
 SUCCEEDED = "SUCCEEDED"
@@ -29,6 +31,19 @@ class QueriesHook(AwsHook):
 
     service = "athena"
     audited = False  # they read
+
+    def find_workgroup(self, name: str) -> dict[str, Any] | None:
+        """Look a work group up (``GetWorkGroup``); the raw ``WorkGroup``, ``None`` where there is none.
+
+        :param name: its name.
+        """
+        try:
+            found = self.call("get_work_group", WorkGroup=name).get("WorkGroup")
+        except AuroraOpsError as exc:  # an InvalidRequestException, as for any wrong request
+            if "is not found" not in str(exc) and not isinstance(exc, MissingError):
+                raise
+            return None
+        return dict(found) if found else None
 
     def find_query(self, query_id: str) -> Query:
         """Look a query up (``GetQueryExecution``)."""

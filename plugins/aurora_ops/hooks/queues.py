@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aurora_ops.core.errors import AuroraOpsError, MissingError
 from aurora_ops.hooks.base import AwsHook
 
 MOST_AT_ONCE = 10
@@ -43,6 +44,19 @@ class QueuesHook(AwsHook):
         :raises MissingError: there is none.
         """
         return str(self.call("get_queue_url", QueueName=name)["QueueUrl"])
+
+    def find_attributes(self, name: str) -> dict[str, str] | None:
+        """Read what a queue of this account is like (``GetQueueUrl``, ``GetQueueAttributes``); ``None`` where there is none.
+
+        :param name: of the queue.
+        """
+        try:
+            url = self.require_url(name)
+        except AuroraOpsError as exc:  # the code is another one by the protocol that SQS is spoken to in
+            if "NonExistentQueue" not in str(exc) and not isinstance(exc, MissingError):
+                raise
+            return None
+        return dict(self.call("get_queue_attributes", QueueUrl=url, AttributeNames=["All"])["Attributes"])
 
     def receive(self, url: str, *, wait_s: int, visibility_s: int) -> list[Message]:
         """Receive up to ten messages (``ReceiveMessage``), waiting for the first.

@@ -70,12 +70,13 @@ class ExportCheck:
         :param source_key: ARN of its key; ``None``: it is not encrypted.
         """
         problems = Problems()
-        for check in (self._bucket, self._role, self._key, self._tables):
+        for check in (self.require_bucket, self.require_role, self.require_key, self._tables):
             problems.attempt(check)
         problems.attempt(lambda: self._snapshot(source_arn, source_key))
         return problems
 
-    def _bucket(self) -> None:
+    def require_bucket(self) -> None:
+        """Make sure that the bucket is there, in the region of the export."""
         try:
             region = BucketsHook(self.conn_id, self.region).region_of(self.bucket)
         except MissingError as exc:
@@ -85,7 +86,8 @@ class ExportCheck:
                 "exports.databases.bucket", self.bucket, f"it is in {region}; RDS exports to {self.region} only"
             )
 
-    def _role(self) -> None:
+    def require_role(self) -> None:
+        """Make sure that the role is there, and that RDS may assume it."""
         trust = RolesHook(self.conn_id, self.region).find_trust(self.role_arn)
         if trust is None:
             raise ConfigError("exports.databases.role_arn", self.role_arn, f"there is no such role; {_SETUP}")
@@ -94,7 +96,8 @@ class ExportCheck:
                 "exports.databases.role_arn", self.role_arn, f"its trust policy must let {SERVICE} assume it; {_SETUP}"
             )
 
-    def _key(self) -> None:
+    def require_key(self) -> None:
+        """Make sure that the key is there, a customer's, enabled, and of the region of the export."""
         field = "exports.databases.kms_key_id"
         key = KmsHook(self.conn_id, self.region).find_key(self.key_id)
         if key is None:

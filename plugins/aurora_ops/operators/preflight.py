@@ -17,6 +17,7 @@ from aurora_ops.core.requests.preflight import Preflight
 from aurora_ops.core.settings import Environment
 from aurora_ops.hooks.buckets import BucketsHook
 from aurora_ops.operators.base import RefreshOperator, Result
+from aurora_ops.operators.preflight_exports import LOOKS
 from aurora_ops.operators.preflight_rows import Survey
 from aurora_ops.operators.runs import run_moment, run_name
 
@@ -36,8 +37,9 @@ class PreflightOperator(RefreshOperator[BucketsHook]):
 
     Looked at are connections and roles, cluster and snapshots of the source, keys, subnet group, security groups, parameter group,
     instance class, quotas, secrets (of which only the names of missing fields are told), buckets, table, topic, vaults, files, the
-    Kubernetes API and CloudTrail. Each look is made whatever the others show. Nothing is changed; only where the run asks for it is
-    the report written to the report bucket (S3 ``PutObject``). The table is logged, and left as XCom ``table``.
+    Kubernetes API, what exports of snapshots need, and CloudTrail. Each look is made whatever the others show. Nothing is changed;
+    only where the run asks for it is the report written to the report bucket (S3 ``PutObject``). The table is logged, and left as
+    XCom ``table``.
 
     :param config_folder: ``include/config``.
     :return: ``{"environment", "counts", "page"}``; ``page`` is the S3 URL of the report or ``None``.
@@ -64,6 +66,7 @@ class PreflightOperator(RefreshOperator[BucketsHook]):
             "secretsmanager:GetSecretValue",
             "elasticfilesystem:DescribeFileSystems",
             "backup:ListRecoveryPointsByBackupVault",
+            *LOOKS,
             *_TRAILS,
         ),
         "target": (
@@ -81,6 +84,7 @@ class PreflightOperator(RefreshOperator[BucketsHook]):
             *_LOOKS_AT_BUCKETS,
             "backup:DescribeBackupVault",
             "eks:DescribeCluster",
+            *LOOKS,
             *_TRAILS,
         ),
     }

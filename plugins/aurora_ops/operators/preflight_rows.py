@@ -24,6 +24,7 @@ from aurora_ops.hooks.secrets import SecretsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators import restore_checks
 from aurora_ops.operators.file_restore import newest_recovery_point
+from aurora_ops.operators.preflight_exports import ExportRows
 
 Look = Callable[[], Finding]
 PLACES = ("source", "target", "orchestrator")
@@ -55,6 +56,8 @@ class Survey:
         self._files()
         self._jobs()
         self._orchestrator()
+        if exports := self.settings.exports:
+            ExportRows(self.settings, exports, self._row).all()
         for where in PLACES:
             trails = TrailsHook(*self._at(where))
             self._row(where, "CloudTrail", self._at(where)[1], partial(_judge_trails, trails))

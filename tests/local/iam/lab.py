@@ -21,7 +21,7 @@ from devstack.settings import EXTERNAL_ID, REPO, ROLES, connection, spare_loopba
 from localcloud.client import admin_operation
 from localcloud.config import CloudConfig
 from localcloud.names import AIRFLOW_USER, AIRFLOW_USER_ARN, PRODUCTION, SHARED, STAGING
-from localcloud.seed.accounts import AUDIT_TABLE, LOGS_TABLE, RUNS_TABLE
+from localcloud.seed.accounts import AUDIT_TABLE, EXPORTS_TABLE, LOGS_TABLE, RUNS_TABLE
 from tests.graph.conftest import read_dags
 from tests.local.cloud.conftest import LocalCloud, free_port, localcloud_environment, run_localcloud
 from tests.local.cloud.databases import until
@@ -238,7 +238,7 @@ def deploy(lab: Lab, name: str, account: str) -> None:
     """Replace what the seed has made of an account's role, tables and topic by what the template makes."""
     lab.admin(account, "iam").delete_role(RoleName=f"aurora-ops-{name}")
     if name == "orchestrator":
-        for table in (RUNS_TABLE, AUDIT_TABLE, LOGS_TABLE):
+        for table in (RUNS_TABLE, AUDIT_TABLE, LOGS_TABLE, EXPORTS_TABLE):
             lab.admin(account, "dynamodb").delete_table(TableName=table)
         lab.admin(account, "sns").delete_topic(TopicArn=f"arn:aws:sns:{lab.cloud.config.region}:{account}:aurora-ops")
     parameters = {"TrustedPrincipalArn": AIRFLOW_USER_ARN, "ExternalId": EXTERNAL_ID}
