@@ -85,7 +85,7 @@ def export_snapshots(settings: Environment, about: Exports, environment_file: Pa
 
 
 def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> list[BaseOperator]:
-    """Place the tasks of one export; gives those after which nothing is left to do but to write it down."""
+    """Place the tasks of one export; gives those that must all have ended well."""
     home, section = settings.orchestrator, about.model_dump(mode="json")
     there: dict[str, Any] = {"aws_conn_id": one["conn_id"], "region_name": one["region"]}
     snapshot = {key: one[key] for key in ("database", "snapshot_arn", "snapshot_time", "date")}
@@ -135,7 +135,7 @@ def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> l
         )
         exported >> removed
         last.append(removed)
-    return last
+    return [*last, recorded]
 
 
 def _needed(database: ExportedDatabase) -> list[str]:
