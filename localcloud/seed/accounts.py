@@ -112,8 +112,8 @@ def _shared(config: CloudConfig, say: Callable[[str], None]) -> None:
     for bucket in (AUDIT_BUCKET, LOGS_BUCKET):
         _bucket(config, SHARED, bucket, locks=True)
     say(
-        f"shared services: tables {RUNS_TABLE}, {AUDIT_TABLE}, {LOGS_TABLE} and {EXPORTS_TABLE}, topic {TOPIC}, queue {QUEUE}, buckets"
-        f" {REPORT_BUCKET}, {AUDIT_BUCKET} and {LOGS_BUCKET}"
+        f"shared services: tables {RUNS_TABLE}, {AUDIT_TABLE}, {LOGS_TABLE} and {EXPORTS_TABLE}, topic {TOPIC}, queue {QUEUE},"
+        f" buckets {REPORT_BUCKET}, {AUDIT_BUCKET} and {LOGS_BUCKET}"
     )
 
 

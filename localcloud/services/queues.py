@@ -73,7 +73,11 @@ class Response(SQSResponse):
     def _check(self, queue: Queue) -> None:
         caller = self.cloud.caller
         action = f"sqs:{self._get_action()}".removesuffix("Batch")
-        context: dict[str, Values] = {"aws:PrincipalArn": caller.principal_arn, "aws:PrincipalAccount": caller.account}
+        context: dict[str, Values] = {
+            "aws:PrincipalArn": caller.principal_arn,
+            "aws:PrincipalAccount": caller.account,
+            "aws:SecureTransport": "true",
+        }
         asked = policy.Request(
             action, caller.account, caller.principal_arn, context=context, resource=str(queue.queue_arn)
         )
