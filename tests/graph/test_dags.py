@@ -21,6 +21,7 @@ PER_ENVIRONMENT = (
     "audit_log_compact",
     "audit_log_verify",
     "snapshot_export_events",
+    "snapshot_export_setup",
 )
 FACTORIES = {stem: rf"{stem}_[a-z][a-z0-9_]*" for stem in PER_ENVIRONMENT}
 LONGEST = 80
