@@ -51,6 +51,8 @@ S3_ACTIONS = {
     "ListParts": "ListMultipartUploadParts",
     "GetBucketEncryption": "GetEncryptionConfiguration",
     "PutBucketEncryption": "PutEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
 }
 TRANSACTED = {
     "Put": "PutItem",

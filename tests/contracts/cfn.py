@@ -52,11 +52,11 @@ def holds(template: dict[str, Any], condition: Any, **given: Any) -> bool:
     """Whether a condition, by its name or written out, holds with these parameters."""
     match condition:
         case ["Equals", [left, right]]:
-            return bool(evaluated(template, left, **given) == right)
+            return str(evaluated(template, left, **given)) == str(right)
         case ["Or", parts]:
             return any(holds(template, one, **given) for one in parts)
         case ["Not", [inner]]:
             return not holds(template, inner, **given)
-        case ["Condition", name] | str(name):
+        case {"Condition": name} | str(name):
             return holds(template, template["Conditions"][name], **given)
     raise ValueError(condition)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -142,9 +143,9 @@ class EnsureStackOperator(RefreshOperator[StacksHook]):
         return Wait(waiter, {"StackName": stack}, show=shown, within_s=self.within_s, every_s=15, lags=lags)
 
     def _token(self, context: Context) -> str:
-        """Name what this try does to the stack: legal for CloudFormation, the same in each pass."""
+        """Name what this try makes of the stack: legal for CloudFormation, the same in each pass."""
         ti = context["ti"]
-        said = f"{run_name(context['dag_run'])}/{self.task_id}/{self.stack_name}/{ti.map_index}"
+        said = json.dumps([run_name(context["dag_run"]), self.task_id, ti.map_index, *self._wanted()], sort_keys=True)
         return f"aurora-ops-{hashlib.sha256(said.encode()).hexdigest()[:24]}-{ti.try_number}"
 
 

@@ -190,6 +190,7 @@ def test_other_days_are_brought_to_the_bucket(lab, made) -> None:
     settle(lab, retention={"queryable_days": 40, "glacier_after_days": 40, "archived_partitions": "keep"})
     run = lab.run(DAG_ID, {})
     assert run.state == "success", run.errors
+    assert "cloudformation:UpdateStack" in run.calls
     assert stacks(lab)[SHOP] == "UPDATE_COMPLETE"
     assert transitions(lab, BUCKET) == [("GLACIER", 40)]
 
