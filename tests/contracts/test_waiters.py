@@ -63,6 +63,7 @@ for _state in ("FAILED", "CANCELLED"):
     ANSWERS[f"Crawler.State == 'READY' && Crawler.LastCrawl.Status == '{_state}'"] = {
         "Crawler": {"State": "READY", "LastCrawl": {"Status": _state}}
     }
+ANSWERS["length(ExportTasks[]) == `0`"] = {"ExportTasks": []}
 ANSWERS["length(MountTargets[]) == `0`"] = {"MountTargets": []}
 # What an item must have besides, so that botocore takes it for an answer; and what a look needs.
 REQUIRED = {"DescribeCopyJob": {"CopyJobId": "j"}, "DescribeRestoreJob": {"RestoreJobId": "j"}}
@@ -78,6 +79,7 @@ NOT_YET = {
         "DBClusters": [{"Status": "modifying", "MasterUserSecret": {"SecretStatus": "creating"}}],
         "DBInstances": [{"DBInstanceStatus": "modifying"}],
         "DBClusterSnapshots": [{"Status": "creating"}],
+        "ExportTasks": [{"Status": "IN_PROGRESS"}],
     },
     "ram": {
         "resourceShareAssociations": [{"status": "ASSOCIATING"}],
@@ -246,7 +248,7 @@ def literals(pattern: str) -> set[str]:
 def test_each_waiter_that_is_waited_for_exists_and_none_is_idle() -> None:
     used = literals(r'waiter="(\w+)"') | literals(r'wait_for\(\s*"(\w+)"') | literals(r'_wait_for_instance\("(\w+)"')
     used |= literals(r'until = "(\w+)"') | literals(r'else "(cluster_\w+)"')
-    used |= literals(r'wait_for_object\(\s*"(\w+)"')
+    used |= literals(r'wait_for_object\(\s*"(\w+)"') | literals(r'_until\("(\w+)"')
     assert used == {name for _, name in WAITERS} | set(CONDITIONS)
 
 

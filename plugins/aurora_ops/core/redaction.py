@@ -18,7 +18,7 @@ _MOST_ITEMS = 50
 
 # Texts: names and identifiers by how their parameter ends, a few others by its whole name.
 _TEXT = re.compile(
-    r"(?!ExternalId$|.*(?i:token|credential|password|accesskey|clientsecret))"
+    r"(?!ExternalId$|QueryAuthorizationId$|.*(?i:token|credential|password|accesskey|clientsecret))"
     r"(\w*(Identifiers?|Ids?|ids?|Arns?|ARNs?|Names?|names?|Regions?|Zones?)"
     r"|Bucket|Key|TagKeys|tagKeys|ResourceARNList|Resource|Engine|EngineVersion|EngineMode|DBInstanceClass|StorageType"
     r"|RestoreType|RestoreToTime|VersionStages?|ValuesToAdd|ValuesToRemove|Operations|GranteePrincipal|principals|Role|Runtime"

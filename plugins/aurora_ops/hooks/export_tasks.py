@@ -15,7 +15,8 @@ from aurora_ops.core.wait import Wait, poll_interval_s
 from aurora_ops.hooks.base import AwsHook, Look
 from aurora_ops.hooks.states import StatesHook
 
-TURN_EVERY_S = 20.0
+TURN, TURN_EVERY_S = "export_turn", 20.0
+"""A computed wait: for the turn to start an export."""
 _LIMITS = ("Limit", "Quota")
 _SILENT_LOOKS, _SILENT_S = 6, 120.0
 _TICKET_KEPT = timedelta(days=15)
@@ -69,8 +70,8 @@ class ExportTasksHook(AwsHook):
         self.call("cancel_export_task", ExportTaskIdentifier=task_id)
 
     def look(self, until: Wait) -> Look:
-        """Look once, as every hook does; ``export_turn`` is a computed wait, and ``export_ended`` draws how far the task is."""
-        if until.waiter == "export_turn":
+        """Look once, as every hook does; ``TURN`` is a computed wait, and ``export_ended`` draws how far the task is."""
+        if until.waiter == TURN:
             return self._look_for_turn(until)
         seen = super().look(until)
         if seen is Look.PENDING and until.waiter == "export_ended":

@@ -21,7 +21,7 @@ from aurora_ops.core.exports import names, tasks
 from aurora_ops.core.exports.tasks import Task
 from aurora_ops.core.settings_exports import ExportedDatabase, Exports
 from aurora_ops.core.wait import Wait
-from aurora_ops.hooks.export_tasks import TURN_EVERY_S, ExportQueue, ExportTasksHook
+from aurora_ops.hooks.export_tasks import TURN, TURN_EVERY_S, ExportQueue, ExportTasksHook
 from aurora_ops.hooks.exports import ExportsHook
 from aurora_ops.hooks.states import StatesHook
 from aurora_ops.links.console import ExportLink
@@ -234,7 +234,7 @@ class ExportSnapshotOperator(RefreshOperator[ExportTasksHook]):
     def _wait_for_turn(self, context: Context, about: Exports, task_id: str, *, lags: bool = False) -> Result:
         return self.wait_until(
             Wait(
-                waiter="export_turn",
+                waiter=TURN,
                 args={
                     "task_id": task_id,
                     "database": self.database,

@@ -14,12 +14,14 @@ from botocore.client import BaseClient
 from devstack.settings import REPO
 
 PACKAGE = REPO / "plugins" / "aurora_ops"
-# Calls that AWS can page, of which one item is wanted: by its identifier, any one at all, or so many of the newest.
+# Calls that AWS can page, of which one item is wanted: by its identifier, any one at all, so many of the newest, or
+# the one page that an answer has.
 OF_ONE = {
     ("rds", "describe_db_clusters"), ("rds", "describe_db_instances"), ("rds", "describe_db_cluster_snapshots"),
     ("rds", "describe_db_subnet_groups"), ("rds", "describe_db_cluster_parameter_groups"),
     ("efs", "describe_file_systems"),
     ("efs", "describe_replication_configurations"), ("rds", "describe_orderable_db_instance_options"), ("dynamodb", "query"),
+    ("rds", "describe_export_tasks"), ("cloudformation", "describe_stacks"), ("athena", "get_query_results"),
 }  # fmt: skip
 # Calls with a loop of their own, which counts and keeps markers (test_log_hooks.py).
 OWN_LOOP = {("rds", "describe_db_log_files"), ("rds", "download_db_log_file_portion")}
