@@ -106,14 +106,14 @@ class EnsureStackOperator(RefreshOperator[StacksHook]):
         if stack is None:
             self.log.info("making stack %s", self.stack_name)
             self.hook.create_stack(*self._wanted(), token)
-            return self.wait_until(self._until("stack_settled", self.stack_name, lags=True), context)
+            return self.wait_until(self._until(waiter="stack_settled", stack=self.stack_name, lags=True), context)
         refuse_others(stack, self.environment)
         if stack.status == "DELETE_IN_PROGRESS":
-            return self.wait_until(self._until("stack_deleted", stack.arn), context)
+            return self.wait_until(self._until(waiter="stack_deleted", stack=stack.arn), context)
         if stack.status == "REVIEW_IN_PROGRESS":
             raise StateError(f"stack {stack.name} is only proposed, by a change set; delete it, then clear this task")
         if stack.status.endswith("_IN_PROGRESS"):
-            return self.wait_until(self._until("stack_settled", stack.arn), context)
+            return self.wait_until(self._until(waiter="stack_settled", stack=stack.arn), context)
         done = self.hook.find_operation(stack.arn, token)
         if done is not None and (done.failures or done.status not in _MADE):
             raise _failed(stack, done)
@@ -123,7 +123,7 @@ class EnsureStackOperator(RefreshOperator[StacksHook]):
             raise _stuck(stack, self.hook.list_failures(stack.arn))
         if done is None and self.hook.update_stack(*self._wanted(), token):
             self.log.info("changing stack %s: %s", stack.name, stack.differing(self.parameters) or "its template")
-            return self.wait_until(self._until("stack_settled", stack.arn, lags=True), context)
+            return self.wait_until(self._until(waiter="stack_settled", stack=stack.arn, lags=True), context)
         return {"stack_name": stack.name, "stack_arn": stack.arn, "status": stack.status, "outputs": stack.outputs}
 
     def _clear_away(self, stack: Stack, context: Context) -> Result:
@@ -131,7 +131,7 @@ class EnsureStackOperator(RefreshOperator[StacksHook]):
         failures = self.hook.list_failures(stack.arn)
         self.log.warning("stack %s was never made: %s; it is made anew", stack.name, _told(failures, stack.reason))
         self.hook.delete_stack(stack.name)
-        return self.wait_until(self._until("stack_deleted", stack.arn), context)
+        return self.wait_until(self._until(waiter="stack_deleted", stack=stack.arn), context)
 
     def _wanted(self) -> tuple[str, str, dict[str, str], dict[str, str]]:
         tags = {OWNER_TAG: OWNER, ENVIRONMENT_TAG: self.environment}
