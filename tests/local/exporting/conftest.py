@@ -145,5 +145,4 @@ def lane() -> Iterator[ExportLane]:
         yield found
     finally:
         found.stop()
-        shutil.copy(found.log_file, "/tmp/exporting-runner.log")
         shutil.rmtree(found.config.home, ignore_errors=True)
