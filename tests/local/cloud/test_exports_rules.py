@@ -80,7 +80,7 @@ def test_identifiers_are_checked(place: Place, arn: str, identifier: str) -> Non
 )
 def test_the_source_must_be_there(place: Place, source: str, code: str) -> None:
     with refused(code, source):
-        place.start("nothing", f"{PREFIX}:{source}")
+        place.start("no-source", f"{PREFIX}:{source}")
 
 
 def test_a_snapshot_that_is_only_shared_is_not_a_source(cloud: LocalCloud, arn: str) -> None:

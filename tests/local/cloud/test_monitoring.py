@@ -14,7 +14,7 @@ from tests.local.cloud.databases import until
 
 pytestmark = pytest.mark.local
 STACK = {"StackName": "aurora-ops-monitoring", "TemplateBody": (REPO / "include/templates/monitoring.yaml").read_text()}
-ALARMS = 11
+ALARMS = 12
 TOPIC = f"arn:aws:sns:eu-west-1:{SHARED}:aurora-ops"
 
 

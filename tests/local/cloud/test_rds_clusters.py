@@ -302,7 +302,7 @@ def test_catalogue(staging: Any) -> None:
 
 def test_events(production: Any, base: h.Base) -> None:
     events = production.describe_events(SourceType="db-cluster-snapshot", SourceIdentifier="rds-base")["Events"]
-    assert [event["Message"] for event in events] == [
+    assert [event["Message"] for event in events[:2]] == [  # other tests may have exported it since
         "Creating manual cluster snapshot",
         "Manual cluster snapshot created",
     ]
