@@ -100,10 +100,10 @@ class Backfill:
         :param count: tasks.
         """
         rds = self.aws(PRODUCTION, "rds")
-        rule = {"service": "rds", "action": "StartExportTask", "resource": BY_HAND, "effect": "status"}
-        admin_operation("faults-add", self.cloud, **rule, becomes="IN_PROGRESS", times=0)
         for number in range(count):
             name = f"{BY_HAND}-{number}"
+            rule = {"service": "rds", "action": "StartExportTask", "resource": name, "effect": "status"}
+            admin_operation("faults-add", self.cloud, **rule, becomes="IN_PROGRESS")
             made = rds.copy_db_cluster_snapshot(
                 SourceDBClusterSnapshotIdentifier=LIKE,
                 TargetDBClusterSnapshotIdentifier=name,
