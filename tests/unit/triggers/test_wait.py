@@ -125,7 +125,7 @@ def test_throttled_for_ever_still_ends(aws_session, monkeypatch, code) -> None:
 
 def test_every_hook_that_can_wait_has_waiters_and_makes_its_own_session() -> None:
     for service, hook in HOOKS.items():
-        assert hook.service == service
+        assert (hook.waits_as or hook.service) == service
         assert hook("aws_destination", "eu-west-1", fresh=True)._fresh is True
         looks_by_itself = hook.look is not AwsHook.look  # Kubernetes is not asked through botocore
         assert looks_by_itself or hook("aws_destination", "eu-west-1").waiter_path is not None
