@@ -205,10 +205,11 @@ def sweep(pid_dir: Path, stack_home: Path, *, grace_s: float = 10) -> list[str]:
         recorded = read(pid_file)
         if recorded is None or recorded.pid == os.getpid():
             continue
-        if recorded.process is not None:
+        running = recorded.process is not None  # asked once: the signal may end it at once
+        if running:
             _signal(recorded.pid, recorded.signal)
             ended.append(recorded.name)
-        if recorded.process is not None or not psutil.pid_exists(recorded.pid):
+        if running or not psutil.pid_exists(recorded.pid):
             sessions.append(recorded)
     _wait_all(lambda: all(recorded.process is None for recorded in sessions), grace_s)
     for recorded in sessions:

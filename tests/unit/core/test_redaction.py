@@ -20,7 +20,8 @@ SECRET_NAMES = (
     "MasterUserPassword", "SecretString", "SecretBinary", "ExternalId", "ClientRequestToken", "PreSignedUrl", "Payload", "Body",
     "Value", "ZipFile", "Variables", "Policy", "authToken", "AccessKeyId", "SecretAccessKey", "SessionToken", "password",
 )  # fmt: skip
-names = st.sampled_from(SECRET_NAMES) | st.text(max_size=20).filter(lambda name: not redaction.is_shown(name))
+unknown = st.text(max_size=20).filter(lambda name: not redaction.is_shown(name))
+names = st.sampled_from(SECRET_NAMES) | unknown
 containers = st.sampled_from([
     "ServerlessV2ScalingConfiguration", "Tags", "tags", "Delete", "Objects", "VpcConfig", "DBClusterIdentifier", "Metadata", "x",
 ])  # fmt: skip
@@ -46,7 +47,7 @@ def test_a_planted_secret_is_never_let_through(parameters, others) -> None:
     assert SECRET not in redaction.subject(shown)
 
 
-@given(st.dictionaries(st.text(max_size=10), secrets, max_size=3))
+@given(st.dictionaries(unknown, secrets, max_size=3))
 def test_a_secret_as_the_key_of_a_map_is_not_let_through_either(parameters) -> None:
     for name in ("Tags", "tags", "Metadata", "Variables", "ServerlessV2ScalingConfiguration", "x"):
         shown = redaction.shown({name: {SECRET: "x", f"{SECRET}Size": True, **parameters}})
