@@ -10,21 +10,17 @@ and as it would be with the durations that AWS's user guide shows.
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
+from benchmarks.exports import running
 from devstack.backfill import DATABASES, Backfill, gaps, ideal_s, most_at_once, repeated, settle
 from devstack.errors import DevstackError
 from devstack.report import table
-from devstack.settings import REPO, StackConfig, free_port, isolate_this_process
+from devstack.settings import isolate_this_process
 from devstack.snapshot_exports import provide
-from devstack.stack import Stack
 from localcloud.client import admin_client, admin_operation
 from localcloud.config import CloudConfig
 
@@ -33,45 +29,15 @@ LIMIT, OTHERS, KILLS = 5, 2, 2
 UNITS = 3  # of emulated time that an export takes
 LONG_S, POLL_S = 39 * 60, 20.0  # the user guide's sample of 263 GB; how often a turn is looked for on AWS
 WITHIN_S = 3 * 3600
-HOME = REPO / ".local" / "bench-backfill"
-
-
-@contextmanager
-def running() -> Iterator[Stack]:
-    """Run a stack whose exports take their time."""
-    shutil.rmtree(HOME, ignore_errors=True)
-    (HOME / "dags").mkdir(parents=True)
-    shutil.copy(REPO / "dags" / "export" / "snapshot_export.py", HOME / "dags")
-    shutil.copytree(REPO / "include", HOME / "include")
-    settle(HOME / "include")
-    config = replace(
-        StackConfig.from_env({}),
-        home=HOME,
-        dags=HOME / "dags",
-        include=HOME / "include",
-        airflow_port=free_port(),
-        cloud_port=free_port(),
-        db_port=free_port(everywhere=True),
-        wait_s=EXPORT_S / UNITS,
-        poll_s=0.2,
-        seed_rows=400,
-    )
-    stack = Stack(config, lambda line: print(line, flush=True))
-    stack.claim()
-    with stack.until_signal():
-        stack.start_cloud()
-        stack.start_postgres()
-        stack.start_components()
-        stack.seed()
-        stack.wait_healthy()
-        yield stack
 
 
 def main() -> int:
     """Measure and print; 0 if each snapshot was exported once, within the limit."""
     isolate_this_process()
     try:
-        with running() as stack:
+        with running(
+            "bench-backfill", "snapshot_export.py", settle, wait_s=EXPORT_S / UNITS, poll_s=0.2, seed_rows=400
+        ) as stack:
             config = CloudConfig.from_env(stack.config.cloud_env())
 
             def aws(account: str, service: str) -> Any:

@@ -7,13 +7,9 @@ events with twenty duplicates, most of them of snapshots that have gone, until e
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,10 +17,11 @@ from typing import Any
 import yaml
 from aurora_ops.core.exports import names
 
+from benchmarks.exports import running
 from devstack import waiting
 from devstack.errors import DevstackError
 from devstack.report import table
-from devstack.settings import PRODUCTION, REPO, StackConfig, free_port, isolate_this_process
+from devstack.settings import PRODUCTION, isolate_this_process
 from devstack.snapshot_events import DAG_ID, EXPORT_DAG_ID, Wires, event, make_table, make_wires, snapshot_arn
 from devstack.stack import Stack
 from localcloud.client import admin_client
@@ -32,7 +29,6 @@ from localcloud.config import CloudConfig
 
 SINGLE, BURST, REPEATED = 12, 100, 20
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-HOME = REPO / ".local" / "bench-events"
 EXPORT_DAG = f"""
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
@@ -113,51 +109,21 @@ class Bench:
 
 
 def settle(include: Path) -> None:
-    """Have every snapshot exported."""
+    """Have every snapshot exported, by a DAG that stands for the export."""
+    (include.parent / "dags" / "snapshot_export.py").write_text(EXPORT_DAG, encoding="utf-8")
     file = include / "config" / "staging.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     content["exports"]["databases"][0]["frequency"] = "every"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
-@contextmanager
-def running() -> Iterator[Stack]:
-    """Run a stack that has the DAG of events and one that stands for the export."""
-    shutil.rmtree(HOME, ignore_errors=True)
-    dags = HOME / "dags"
-    dags.mkdir(parents=True)
-    shutil.copy(REPO / "dags" / "export" / "snapshot_export_events.py", dags)
-    (dags / "snapshot_export.py").write_text(EXPORT_DAG, encoding="utf-8")
-    shutil.copytree(REPO / "include", HOME / "include")
-    settle(HOME / "include")
-    config = replace(
-        StackConfig.from_env({}),
-        home=HOME,
-        dags=dags,
-        include=HOME / "include",
-        airflow_port=free_port(),
-        cloud_port=free_port(),
-        db_port=free_port(everywhere=True),
-        wait_s=0.1,
-        poll_s=0.1,
-        seed_rows=1000,
-    )
-    stack = Stack(config, lambda line: print(line, flush=True))
-    stack.claim()
-    with stack.until_signal():
-        stack.start_cloud()
-        stack.start_postgres()
-        stack.start_components()
-        stack.seed()
-        stack.wait_healthy()
-        yield stack
-
-
 def main() -> int:
     """Measure and print; 0 if each event was decided once."""
     isolate_this_process()
     try:
-        with running() as stack:
+        with running(
+            "bench-events", "snapshot_export_events.py", settle, wait_s=0.1, poll_s=0.1, seed_rows=1000
+        ) as stack:
             bench = Bench(stack)
             bench.switch_on()
             taken = bench.take_snapshots()

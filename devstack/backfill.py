@@ -27,7 +27,6 @@ SOURCE, LIKE = "prod-shop", "backfill-data"
 DATABASES = {"shop": SOURCE, "orders": "prod-orders", "billing": "prod-billing"}
 BY_HAND = "by-hand"
 HOUR = 4
-_RUNNING = ("STARTING", "IN_PROGRESS", "CANCELING")
 _KILLED = ("scheduler", "triggerer", "api-server", "dag-processor")
 
 
