@@ -236,99 +236,62 @@ def _conditional(by_parameter: Group) -> list[Any]:
     return [{"Fn::If": [f"Has{parameter}", one, _Ref("AWS::NoValue")]} for parameter, one in found]
 
 
+def _table(parameter: str, *, optional: bool = True, expires: bool = True, protected: bool = True, **more: Any) -> Any:
+    """Describe a table with keys pk and sk that outlives its stack.
+
+    :param parameter: template's parameter with its name; empty: no table, where it is optional.
+    :param expires: items have an end, in ``expires_at``.
+    :param protected: it cannot be deleted before that is taken off.
+    :param more: further properties.
+    """
+    described = {
+        "Type": "AWS::DynamoDB::Table",
+        **({"Condition": f"Has{parameter}"} if optional else {}),
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+    }
+    properties = {
+        "TableName": _Ref(parameter),
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        **({"TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True}} if expires else {}),
+        **({"DeletionProtectionEnabled": True} if protected else {}),
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+    }
+    return {**described, "Properties": properties | more}
+
+
 _ORCHESTRATION: dict[str, Any] = {
-    "Runs": {
-        "Type": "AWS::DynamoDB::Table",
-        "DeletionPolicy": "Retain",
-        "UpdateReplacePolicy": "Retain",
-        "Properties": {
-            "TableName": _Ref("RunsTableName"),
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-            "KeySchema": [
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
-            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+    "Runs": _table("RunsTableName", optional=False, protected=False),
+    "AuditTrails": _table(
+        "AuditTableName",
+        # Whoever may do it by other policies: first this one has to go, which CloudTrail shows.
+        ResourcePolicy={
+            "PolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Sid": "NobodyChangesEvents",
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": [
+                            "dynamodb:UpdateItem",
+                            "dynamodb:DeleteItem",
+                            "dynamodb:BatchWriteItem",
+                            "dynamodb:PartiQLUpdate",
+                            "dynamodb:PartiQLDelete",
+                        ],
+                        "Resource": _Sub(
+                            "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AuditTableName}"
+                        ),
+                    }
+                ],
+            }
         },
-    },
-    "AuditTrails": {
-        "Type": "AWS::DynamoDB::Table",
-        "Condition": "HasAuditTableName",
-        "DeletionPolicy": "Retain",
-        "UpdateReplacePolicy": "Retain",
-        "Properties": {
-            "TableName": _Ref("AuditTableName"),
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-            "KeySchema": [
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
-            "DeletionProtectionEnabled": True,
-            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-            # Whoever may do it by other policies: first this one has to go, which CloudTrail shows.
-            "ResourcePolicy": {
-                "PolicyDocument": {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "NobodyChangesEvents",
-                            "Effect": "Deny",
-                            "Principal": "*",
-                            "Action": [
-                                "dynamodb:UpdateItem",
-                                "dynamodb:DeleteItem",
-                                "dynamodb:BatchWriteItem",
-                                "dynamodb:PartiQLUpdate",
-                                "dynamodb:PartiQLDelete",
-                            ],
-                            "Resource": _Sub(
-                                "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${AuditTableName}"
-                            ),
-                        }
-                    ],
-                }
-            },
-        },
-    },
-    "LogStates": {
-        "Type": "AWS::DynamoDB::Table",
-        "Condition": "HasLogTableName",
-        "DeletionPolicy": "Retain",
-        "UpdateReplacePolicy": "Retain",
-        "Properties": {
-            "TableName": _Ref("LogTableName"),
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-            "KeySchema": [
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            "DeletionProtectionEnabled": True,
-            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-        },
-    },
-    "ExportStates": {
-        "Type": "AWS::DynamoDB::Table",
-        "Condition": "HasExportTableName",
-        "DeletionPolicy": "Retain",
-        "UpdateReplacePolicy": "Retain",
-        "Properties": {
-            "TableName": _Ref("ExportTableName"),
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-            "KeySchema": [
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
-            "DeletionProtectionEnabled": True,
-            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-        },
-    },
+    ),
+    "LogStates": _table("LogTableName", expires=False),
+    "ExportStates": _table("ExportTableName"),
     "Announcements": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": _Ref("TopicName")}},
 }
 
