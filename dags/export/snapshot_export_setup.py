@@ -23,7 +23,7 @@ from __future__ import annotations
 from airflow.sdk import dag
 from aurora_ops.dagkit.defaults import defaults_of
 from aurora_ops.dagkit.environments import Configured, configured
-from aurora_ops.dagkit.export_setup_params import setup_params
+from aurora_ops.dagkit.export_params import setup_params
 from aurora_ops.dagkit.paths import include
 from aurora_ops.task_groups.export.setup import set_exports_up
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-from aurora_ops.core.announcement import is_note, noted
+from aurora_ops.core.announcement import NOTE_KEY, is_note, noted
 
-NOTE_KEY = "run_note"
 log = logging.getLogger(__name__)
 
 

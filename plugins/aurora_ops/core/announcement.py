@@ -13,6 +13,8 @@ from aurora_ops.core.timeline import duration, moment
 LONGEST_SUBJECT = 99  # SNS takes fewer than 100 characters
 LONGEST_NOTE = 1000
 MESSAGE_BYTES = 256 * 1024
+NOTE_KEY = "run_note"
+"""XCom of a task that makes its value the note of the run (``callbacks.run_note``)."""
 NOTE_MARK, EXPORTS_MARK, SETUP_MARK = "**Refresh of ", "**Exports of ", "**Setup of exports of "
 _MARKS = (NOTE_MARK, EXPORTS_MARK, SETUP_MARK)
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from aurora_ops.core.operation import LockMode
 from aurora_ops.core.partitions import of_arn, of_region
-from aurora_ops.core.section import AccountId, Cron, Folder, Identifier, Region, Section, Zone, refused
+from aurora_ops.core.section import AccountId, Cron, Folder, Identifier, Region, RoleArn, Section, Zone, refused
 from aurora_ops.core.settings_audit_logs import AuditLogs
 from aurora_ops.core.settings_exports import Exports
 from aurora_ops.core.settings_retention import Retention
@@ -19,7 +19,6 @@ from aurora_ops.core.users import User
 from aurora_ops.core.windows import WindowText
 from aurora_ops.core.workloads import PATTERN as WORKLOAD_PATTERN
 
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 InstanceClass = Annotated[str, Field(pattern=r"^db\.[a-z0-9]+(\.[a-z0-9-]+)?$")]
 
 

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from aurora_ops.core.operation import LockMode
-from aurora_ops.core.section import AccountId, Cron, Identifier, Region, Section, refused
+from aurora_ops.core.section import AccountId, BucketName, Cron, Identifier, Region, Section, TableName, refused
 from aurora_ops.core.settings_audit_compaction import Compaction
 
-BucketName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 TagKey = Annotated[str, Field(min_length=1, max_length=128)]
 Engine = Literal["aurora-mysql", "mysql", "mariadb"]
 ENGINES: tuple[Engine, ...] = ("aurora-mysql", "mysql", "mariadb")
@@ -61,7 +60,7 @@ class AuditLogs(Section):
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*)?$")] = Field(
         "audit-logs", description="beginning of the objects' keys, without a slash at the end; empty: none"
     )
-    state_table: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] = Field(
+    state_table: TableName = Field(
         description="DynamoDB table of the orchestrator's account, keys pk and sk: what is stored of each file"
     )
     compression: Literal["zstd", "gzip", "none"] = Field("zstd", description="how objects are compressed")

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from aurora_ops.core.errors import ConfigError
 from aurora_ops.core.exports import names
-from aurora_ops.core.section import Cron, Identifier, Region, Section, refused
+from aurora_ops.core.section import BucketName, Cron, Identifier, Region, RoleArn, Section, TableName, refused
 
 Account = Literal["source", "target"]
 Kind = Literal["automated", "manual", "backup"]
@@ -40,10 +41,7 @@ def _exported(value: str) -> str:
 
 Prefix = Annotated[str, AfterValidator(_prefix)]
 ExportOnly = Annotated[str, AfterValidator(_exported)]
-BucketName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
 GlueName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,255}$")]
-TableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")]
 
 
 class ExportRetention(Section):
@@ -254,6 +252,16 @@ class Exports(Section):
     events: ExportEvents | None = Field(None, description="export by event; none: snapshot_export_events has no DAG")
     topic_arn: str | None = Field(None, description="SNS topic that is told of failures; none: orchestrator.topic_arn")
     databases: list[ExportedDatabase] = Field(min_length=1, description="databases whose snapshots are exported")
+
+    def database(self, name: str) -> ExportedDatabase:
+        """Give the settings of an export.
+
+        :raises ConfigError: there are none of that name any more.
+        """
+        for one in self.databases:
+            if one.name == name:
+                return one
+        raise ConfigError("database", name, f"exports.databases has {[one.name for one in self.databases]}")
 
     @field_validator("schedule")
     @classmethod

@@ -1,4 +1,4 @@
-"""The trigger form of snapshot exports."""
+"""The trigger forms of snapshot exports and of their setup."""
 
 from __future__ import annotations
 
@@ -13,14 +13,7 @@ def export_params(databases: Sequence[str]) -> dict[str, Param]:
     :param databases: names of the exports.
     """
     return {
-        "database": Param(
-            None,
-            type=["null", "string"],
-            enum=[None, *databases],
-            title="Database",
-            description="Export snapshots of this database only. Empty: of all of them.",
-            section="Export",
-        ),
+        "database": _database(databases, "Export snapshots of this database only. Empty: of all of them.", "Export"),
         "snapshot_arn": Param(
             None,
             type=["null", "string"],
@@ -37,11 +30,38 @@ def export_params(databases: Sequence[str]) -> dict[str, Param]:
             description="Export also snapshots whose export was cancelled, or has failed as often as is tried unasked.",
             section="Export",
         ),
-        "dry_run": Param(
-            False,
-            type="boolean",
-            title="Only show the plan",
-            description="Show what would be exported and why, and what not; nothing is started.",
-            section="Export",
+        "dry_run": _dry_run("Show what would be exported and why, and what not; nothing is started.", "Export"),
+    }
+
+
+def setup_params(databases: Sequence[str]) -> dict[str, Param]:
+    """Build the form of the setup.
+
+    :param databases: names of the exports.
+    """
+    return {
+        "database": _database(
+            databases,
+            "Make what this database's exports need, and the queue of its account. Empty: of all of them.",
+            "Setup",
+        ),
+        "dry_run": _dry_run(
+            "Show stacks, parameters, changes and warnings; nothing is made or changed.",
+            "Setup",
         ),
     }
+
+
+def _database(databases: Sequence[str], description: str, section: str) -> Param:
+    return Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *databases],
+        title="Database",
+        description=description,
+        section=section,
+    )
+
+
+def _dry_run(description: str, section: str) -> Param:
+    return Param(False, type="boolean", title="Only show the plan", description=description, section=section)

@@ -194,12 +194,16 @@ class AwsHook(AwsGenericHook[Any]):
             return Look.PENDING
         return Look.REACHED
 
+    def shown(self, until: Wait, response: Any) -> Any:
+        """Say for the log what a look has seen: what the wait wants shown of AWS's answer."""
+        return jmespath.search(until.show, response)
+
     def _unreached(self, until: Wait, exc: boto.WaiterError) -> Look:
         """Tell a goal not yet reached (botocore: attempts used up) from a terminal state and from a refused call."""
         if "terminal failure" in str(exc):
             raise errors.WaitFailedError(f"{until.waiter} {_subject(until.args)}: {exc}") from exc
         if "Max attempts exceeded" in str(exc):
-            self.log.info("%s: %s", until.waiter, jmespath.search(until.show, exc.last_response))
+            self.log.info("%s: %s", until.waiter, self.shown(until, exc.last_response))
             return Look.PENDING
         last = exc.last_response if isinstance(exc.last_response, dict) else {}
         translated = _translated(last, f"{until.waiter} {_subject(until.args)}: {exc}")

@@ -36,12 +36,9 @@ class ExportTasksHook(AwsHook):
             return None
         return Task.of(found[0]) if found else None
 
-    def list_tasks(self, source_arn: str | None = None) -> list[Task]:
-        """List tasks, all pages (``DescribeExportTasks``).
-
-        :param source_arn: only those of this snapshot or cluster; ``None``: all of account and region.
-        """
-        return [Task.of(raw) for raw in self.pages("describe_export_tasks", "ExportTasks", SourceArn=source_arn)]
+    def list_tasks(self) -> list[Task]:
+        """List the tasks of account and region, all pages (``DescribeExportTasks``)."""
+        return [Task.of(raw) for raw in self.pages("describe_export_tasks", "ExportTasks")]
 
     def list_running(self) -> list[Task]:
         """List the tasks that count against the account's limit, whoever started them (``DescribeExportTasks``)."""
@@ -70,21 +67,13 @@ class ExportTasksHook(AwsHook):
         self.call("cancel_export_task", ExportTaskIdentifier=task_id)
 
     def look(self, until: Wait) -> Look:
-        """Look once, as every hook does; ``TURN`` is a computed wait, and ``export_ended`` draws how far the task is."""
-        if until.waiter == TURN:
-            return self._look_for_turn(until)
-        seen = super().look(until)
-        if seen is Look.PENDING and until.waiter == "export_ended":
-            self._show(str(until.args["ExportTaskIdentifier"]))
-        return seen
+        """Look once, as every hook does; ``TURN`` is a computed wait."""
+        return self._look_for_turn(until) if until.waiter == TURN else super().look(until)
 
-    def _show(self, task_id: str) -> None:
-        try:
-            task = self.find_task(task_id)
-        except TransientError:
-            return
-        if task is not None:
-            self.log.info("%s: %s %s", task_id, task.status, bar(task))
+    def shown(self, _until: Wait, response: Any) -> str:
+        """Draw how far a task is."""
+        task = Task.of(response["ExportTasks"][0])
+        return f"{task.task_id} {task.status} {bar(task)}"
 
     def _look_for_turn(self, until: Wait) -> Look:
         about = until.args

@@ -8,7 +8,7 @@ from airflow.sdk import Context
 
 from aurora_ops.core import naming
 from aurora_ops.core.exports import names
-from aurora_ops.core.settings_exports import ExportedDatabase, Exports
+from aurora_ops.core.settings_exports import Exports
 from aurora_ops.operators.base import Result
 from aurora_ops.operators.snapshots import CopySnapshotOperator
 
@@ -42,7 +42,7 @@ class CopyForExportOperator(CopySnapshotOperator):
 
     def take_pass(self, context: Context) -> Result:
         """Give the snapshot back, or copy it."""
-        database = self._settings()
+        database = Exports.model_validate(self.settings).database(self.database)
         if database.copy_first is None:
             return {"snapshot_id": None, "snapshot_arn": self.source, "copied": False, "remove_id": None}
         task = names.task(self.source)
@@ -51,6 +51,3 @@ class CopyForExportOperator(CopySnapshotOperator):
         self.source_region = self.source_regions[database.name]
         found = super().take_pass(context)
         return {**found, "remove_id": found["snapshot_id"]}
-
-    def _settings(self) -> ExportedDatabase:
-        return next(one for one in Exports.model_validate(self.settings).databases if one.name == self.database)

@@ -13,10 +13,10 @@ from airflow.triggers.base import BaseTrigger
 
 from aurora_ops.core.errors import BusyError, StateError, WaitFailedError, WaitTimeoutError
 from aurora_ops.core.exports import names
-from aurora_ops.core.settings_exports import ExportedDatabase
+from aurora_ops.core.settings_exports import ExportedDatabase, Exports
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.base import aws_errors
-from aurora_ops.operators.exported import BY_DATABASE, database_of, place_of, snapshot_of
+from aurora_ops.operators.exported import BY_DATABASE, place_of, snapshot_of
 from aurora_ops.triggers.wait import WaitTrigger
 
 CRAWLS: tuple[str, ...] = ("glue:GetCrawler", "glue:UpdateCrawler", "glue:StartCrawler")
@@ -172,7 +172,7 @@ class CrawlExportOperator(GlueCrawlerRunOperator):
 
     def _go_there(self) -> ExportedDatabase:
         """Find out whose export it is."""
-        about = database_of(self.settings, self.exported)
+        about = Exports.model_validate(self.settings).database(self.exported["database"])
         self.aws_conn_id, self.region_name = place_of(about, self.accounts)
         self.crawler_name = names.crawler(about.name)
         return about

@@ -11,16 +11,17 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import Context
 
 from aurora_ops.core import environments
-from aurora_ops.core.errors import AuroraOpsError, ConfigError, PermanentError, report
+from aurora_ops.core.errors import AuroraOpsError, ConfigError, report
 from aurora_ops.core.exports import names, plan, states
 from aurora_ops.core.exports.plan import Asked, Decision
+from aurora_ops.core.exports.tasks import Task
 from aurora_ops.core.settings import Environment, Source, Target
 from aurora_ops.core.settings_exports import ExportedDatabase, Exports
 from aurora_ops.hooks.export_tasks import ExportTasksHook
 from aurora_ops.hooks.exports import ExportsHook
 from aurora_ops.hooks.states import StatesHook
 from aurora_ops.operators.base import RefreshOperator, Result
-from aurora_ops.operators.runs import run_conf, run_type
+from aurora_ops.operators.runs import run_conf, run_type, wrong_parameters
 
 _PARAMS: dict[str, type] = {"database": str, "snapshot_arn": str, "again": bool, "dry_run": bool}
 _LOOKS: tuple[str, ...] = ("rds:DescribeDBClusterSnapshots", "rds:DescribeDBSnapshots", "rds:DescribeExportTasks")
@@ -55,13 +56,17 @@ class PlanExportsOperator(RefreshOperator[StatesHook]):
         conf = run_conf(dag_run)
         settings, about = self._settings(conf)
         asked = _asked(context, conf, about, scheduled=run_type(dag_run) == "scheduled")
+        tasks: dict[tuple[str, str], list[Task]] = {}
         exports: list[dict[str, Any]] = []
         reports: list[dict[str, Any]] = []
         for database in about.databases:
             if conf.get("database") not in (None, database.name):
                 continue
             place = place_of(settings, database)
-            for decision in self._decide(settings, about, database, place, asked):
+            where = place.aws_conn_id, export_region(database, place)
+            if where not in tasks:
+                tasks[where] = ExportTasksHook(*where).list_tasks()
+            for decision in self._decide(settings, about, database, asked, tasks[where]):
                 self.log.info("%s: %s: %s", database.name, decision.what, decision.why)
                 reports.append(_report(database, decision))
                 if decision.what == "export":
@@ -72,12 +77,7 @@ class PlanExportsOperator(RefreshOperator[StatesHook]):
         return {"exports": [] if dry_run else exports, "reports": reports, "dry_run": dry_run}
 
     def _settings(self, conf: Mapping[str, Any]) -> tuple[Environment, Exports]:
-        problems: list[PermanentError] = []
-        for key, value in conf.items():
-            if key not in _PARAMS:
-                problems.append(ConfigError(key, value, f"known run parameters are {sorted(_PARAMS)}"))
-            elif not isinstance(value, _PARAMS[key]):
-                problems.append(ConfigError(key, value, f"write a {_PARAMS[key].__name__}"))
+        problems = wrong_parameters(conf, _PARAMS)
         settings = environments.resolve(environments.read(Path(self.path))).settings
         if settings.exports is None:
             raise ConfigError("exports", None, "the environment's file must have this section")
@@ -99,8 +99,9 @@ class PlanExportsOperator(RefreshOperator[StatesHook]):
         return settings, settings.exports
 
     def _decide(
-        self, settings: Environment, about: Exports, database: ExportedDatabase, place: Source | Target, asked: Asked
+        self, settings: Environment, about: Exports, database: ExportedDatabase, asked: Asked, tasks: list[Task]
     ) -> list[Decision]:
+        place = place_of(settings, database)
         rds = ExportsHook(place.aws_conn_id, place.region)
         rds.require_account(place.account_id)
         known = self.hook.list_items(about.state_table, states.partition(database.name))
@@ -108,7 +109,7 @@ class PlanExportsOperator(RefreshOperator[StatesHook]):
             database,
             rds.list_snapshots(cluster=database.cluster, instance=database.instance),
             map(states.known, known),
-            ExportTasksHook(place.aws_conn_id, export_region(database, place)).list_tasks(),
+            tasks,
             asked,
             zone=ZoneInfo(settings.timezone),
             most_attempts=about.most_attempts,

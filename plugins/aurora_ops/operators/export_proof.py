@@ -14,11 +14,11 @@ from airflow.triggers.base import BaseTrigger
 
 from aurora_ops.core.errors import PermanentError, TransientError, VerificationError, WaitTimeoutError
 from aurora_ops.core.exports import names
-from aurora_ops.core.settings_exports import ExportedDatabase
+from aurora_ops.core.settings_exports import ExportedDatabase, Exports
 from aurora_ops.core.wait import Wait, poll_interval_s
 from aurora_ops.hooks.base import aws_errors
 from aurora_ops.hooks.queries import SUCCEEDED, QueriesHook
-from aurora_ops.operators.exported import BY_DATABASE, database_of, place_of
+from aurora_ops.operators.exported import BY_DATABASE, place_of
 from aurora_ops.triggers.wait import WaitTrigger
 
 QUERIES: tuple[str, ...] = (
@@ -170,7 +170,7 @@ class ProveExportOperator(AthenaOperator):
 
     def _go_there(self) -> ExportedDatabase:
         """Find out whose export it is."""
-        about = database_of(self.settings, self.exported)
+        about = Exports.model_validate(self.settings).database(self.exported["database"])
         self.aws_conn_id, self.region_name = place_of(about, self.accounts)
         return about
 

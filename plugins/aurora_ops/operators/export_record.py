@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from airflow.sdk import Context
 
 from aurora_ops.core import run_metrics
-from aurora_ops.core.announcement import EXPORTS_MARK, LONGEST_NOTE
+from aurora_ops.core.announcement import EXPORTS_MARK, LONGEST_NOTE, NOTE_KEY
 from aurora_ops.core.exports import states
 from aurora_ops.hooks.metrics import MetricsHook
 from aurora_ops.hooks.states import StatesHook
@@ -19,7 +19,6 @@ from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import ERROR_KEY, RefreshOperator, Result
 from aurora_ops.operators.runs import run_name, told_by
 
-NOTE_KEY = "run_note"
 _MOST_NAMED = 50
 
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from airflow.sdk import Context
 
 from aurora_ops.core import environments
-from aurora_ops.core.announcement import LONGEST_NOTE, SETUP_MARK
-from aurora_ops.core.errors import ConfigError, PermanentError, report
+from aurora_ops.core.announcement import LONGEST_NOTE, NOTE_KEY, SETUP_MARK
+from aurora_ops.core.errors import ConfigError, report
 from aurora_ops.core.exports import setup
 from aurora_ops.core.exports.setup import WantedStack
 from aurora_ops.core.settings import Environment, Source, Target
@@ -20,8 +20,7 @@ from aurora_ops.hooks.kms import KmsHook
 from aurora_ops.hooks.stacks import Stack, StacksHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.export_plan import export_region, place_of
-from aurora_ops.operators.export_record import NOTE_KEY
-from aurora_ops.operators.runs import run_conf
+from aurora_ops.operators.runs import run_conf, wrong_parameters
 from aurora_ops.operators.stacks import LOOKS, refuse_others
 
 _PARAMS: dict[str, type] = {"database": str, "dry_run": bool}
@@ -93,12 +92,7 @@ class PlanExportSetupOperator(RefreshOperator[StacksHook]):
         }
 
     def _settings(self, conf: Mapping[str, Any]) -> tuple[Environment, Exports]:
-        problems: list[PermanentError] = []
-        for key, value in conf.items():
-            if key not in _PARAMS:
-                problems.append(ConfigError(key, value, f"known run parameters are {sorted(_PARAMS)}"))
-            elif not isinstance(value, _PARAMS[key]):
-                problems.append(ConfigError(key, value, f"write a {_PARAMS[key].__name__}"))
+        problems = wrong_parameters(conf, _PARAMS)
         settings = environments.resolve(environments.read(Path(self.path))).settings
         if settings.exports is None:
             raise ConfigError("exports", None, "the environment's file must have this section")

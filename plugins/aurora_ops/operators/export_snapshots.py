@@ -259,9 +259,6 @@ class ExportSnapshotOperator(RefreshOperator[ExportTasksHook]):
         states = StatesHook(self.home_conn_id, self.home_region)
         return ExportQueue(self.hook, states, about.state_table, self._place, about.most_running)
 
-    def _settings(self, about: Exports) -> ExportedDatabase:
-        return next(one for one in about.databases if one.name == self.database)
-
     def _access(self, database: ExportedDatabase) -> tuple[str, str]:
         """Name role and key of the export: the settings', or those that the setup makes."""
         partition = self.snapshot_arn.split(":", 2)[1]
@@ -269,7 +266,7 @@ class ExportSnapshotOperator(RefreshOperator[ExportTasksHook]):
         return role, database.kms_key_id or names.alias(database.name)
 
     def _check(self, about: Exports) -> None:
-        database = self._settings(about)
+        database = about.database(self.database)
         role_arn, key_id = self._access(database)
         snapshot = ExportsHook(self.aws_conn_id, self.region_name).find_snapshot(self.source_arn)
         if snapshot is None:
@@ -289,7 +286,7 @@ class ExportSnapshotOperator(RefreshOperator[ExportTasksHook]):
         report(check.find(self.source_arn, snapshot.encrypted_by))
 
     def _ask(self, about: Exports, task_id: str) -> None:
-        database = self._settings(about)
+        database = about.database(self.database)
         role_arn, key_id = self._access(database)
         try:
             self.hook.start(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from airflow.sdk import Context
 
-from aurora_ops.core.errors import AuroraOpsError, ConfigError, VerificationError
+from aurora_ops.core.errors import AuroraOpsError, VerificationError
 from aurora_ops.core.exports import contents, manifest
 from aurora_ops.core.exports.catalogue import Snapshot
 from aurora_ops.core.exports.contents import Contents, Exported
@@ -69,7 +69,7 @@ class OneExportOperator(RefreshOperator[HookT]):
 
     def take_pass(self, context: Context) -> Result:
         """Find out whose export it is, then look at it."""
-        about = database_of(self.settings, self.exported)
+        about = Exports.model_validate(self.settings).database(self.exported["database"])
         self.aws_conn_id, self.region_name = place_of(about, self.accounts)
         _ = self.hook.conn  # made before threads use it
         return self.look(about, context)
@@ -81,18 +81,6 @@ class OneExportOperator(RefreshOperator[HookT]):
         :param about: settings of the export.
         :param context: Airflow's context.
         """
-
-
-def database_of(settings: Mapping[str, Any], exported: Mapping[str, Any]) -> ExportedDatabase:
-    """Give the settings of an export.
-
-    :raises ConfigError: there are none of that name any more.
-    """
-    known = Exports.model_validate(dict(settings)).databases
-    for one in known:
-        if one.name == exported["database"]:
-            return one
-    raise ConfigError("database", exported["database"], f"exports.databases has {[one.name for one in known]}")
 
 
 def place_of(about: ExportedDatabase, accounts: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:

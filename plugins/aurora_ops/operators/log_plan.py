@@ -15,14 +15,14 @@ from aurora_ops.core import environments
 from aurora_ops.core.audit_logs import names, plan, states
 from aurora_ops.core.audit_logs.names import Offered
 from aurora_ops.core.audit_logs.plan import Rules
-from aurora_ops.core.errors import AuroraOpsError, ConfigError, MissingError, PermanentError, report
+from aurora_ops.core.errors import AuroraOpsError, ConfigError, MissingError, report
 from aurora_ops.core.settings import Environment
 from aurora_ops.core.settings_audit_logs import AuditLogs, LogPlace
 from aurora_ops.hooks.log_files import LogFilesHook, LogInstance
 from aurora_ops.hooks.log_states import LogStatesHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.log_copying import is_not_ready
-from aurora_ops.operators.runs import run_conf
+from aurora_ops.operators.runs import run_conf, wrong_parameters
 
 _PARAMS: dict[str, type] = {"dry_run": bool, "instance": str}
 _LOOKS: tuple[str, ...] = ("rds:DescribeDBInstances", "rds:DescribeDBLogFiles")
@@ -83,12 +83,7 @@ class PlanLogBackupOperator(RefreshOperator[LogStatesHook]):
 
     def _settings(self, conf: Mapping[str, Any]) -> AuditLogs:
         """Read the file, and check the parameters of the run."""
-        problems: list[PermanentError] = []
-        for key, value in conf.items():
-            if key not in _PARAMS:
-                problems.append(ConfigError(key, value, f"known run parameters are {sorted(_PARAMS)}"))
-            elif type(value) is not _PARAMS[key]:
-                problems.append(ConfigError(key, value, f"write a {_PARAMS[key].__name__}"))
+        problems = wrong_parameters(conf, _PARAMS)
         settings: Environment = environments.resolve(environments.read(Path(self.path))).settings
         if settings.audit_logs is None:
             problems.append(

@@ -26,7 +26,6 @@ from aurora_ops.operators.base import ERROR_KEY, TIMING_KEY, Result
 from aurora_ops.operators.operations import Closed
 from aurora_ops.operators.runs import RunOperator, run_by, run_moment, run_type
 
-NOTE_KEY = "run_note"
 _NEVER_RAN = (None, "None", "skipped", "upstream_failed", "removed")
 _AIRFLOW_RUN = "Airflow run"
 _HTML, _JSON = "text/html; charset=utf-8", "application/json"
@@ -114,7 +113,7 @@ class RecordRunOperator(RunOperator):
             self._draw(dag_run, record, seen)
         finally:
             # an error that was not foreseen above still fails the task, but not unrecorded
-            self._push(context, NOTE_KEY, announcement.note(record))
+            self._push(context, announcement.NOTE_KEY, announcement.note(record))
             self._write(record, announce=not closed.may_pass(context))
         if closed.error is not None:
             raise closed.error

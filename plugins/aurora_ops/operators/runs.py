@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
-from aurora_ops.core.errors import PermanentError
+from aurora_ops.core.errors import ConfigError, PermanentError
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.operators.base import RefreshOperator, Result
 
@@ -37,6 +37,21 @@ def run_by(dag_run: Any) -> str:
 def run_conf(dag_run: Any) -> dict[str, Any]:
     """Give what a run was triggered with, without fields of the form that were left empty."""
     return {key: value for key, value in dict(dag_run.conf or {}).items() if value is not None}
+
+
+def wrong_parameters(conf: Mapping[str, Any], kinds: Mapping[str, type]) -> list[PermanentError]:
+    """Find what a run was given that is no parameter of it, or of another type.
+
+    :param conf: from ``run_conf``.
+    :param kinds: name of each parameter to its type.
+    """
+    problems: list[PermanentError] = []
+    for key, value in conf.items():
+        if key not in kinds:
+            problems.append(ConfigError(key, value, f"known run parameters are {sorted(kinds)}"))
+        elif type(value) is not kinds[key]:
+            problems.append(ConfigError(key, value, f"write a {kinds[key].__name__}"))
+    return problems
 
 
 def told_by(context: Context, task_id: str, key: str = "return_value") -> list[dict[str, Any]]:

@@ -42,9 +42,14 @@ def calls() -> Calls:
 
 
 @pytest.fixture
-def rds(aws_session: boto3.session.Session, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> FakeRds:
+def fake() -> FakeRds:
+    """What stands for RDS; modules may have one that knows more."""
+    return FakeRds()
+
+
+@pytest.fixture
+def rds(fake: FakeRds, aws_session: boto3.session.Session, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> FakeRds:
     """RDS in this process."""
-    fake = FakeRds()
     beyond = BaseClient._make_api_call
 
     def call(self, operation, params):

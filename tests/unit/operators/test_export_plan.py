@@ -9,12 +9,13 @@ from typing import ClassVar
 
 import pytest
 import yaml
+from aurora_ops.core.announcement import NOTE_KEY
 from aurora_ops.core.errors import ConfigError, PermanentError
 from aurora_ops.core.exports import names
 from aurora_ops.hooks.base import AwsHook
 from aurora_ops.hooks.states import StatesHook
 from aurora_ops.operators.export_plan import PlanExportsOperator
-from aurora_ops.operators.export_record import NOTE_KEY, RecordExportOperator, RecordExportsOperator
+from aurora_ops.operators.export_record import RecordExportOperator, RecordExportsOperator
 
 from devstack.settings import REPO
 from tests.unit.operators.driver import context, drive
@@ -28,19 +29,14 @@ NEEDED = {"shop": ["export.export_snapshot", "export.verify_export", "export.cat
 
 
 @pytest.fixture
-def rds(aws_session, monkeypatch) -> FakeExports:
+def fake() -> FakeExports:
+    """RDS with export tasks."""
+    return FakeExports()
+
+
+@pytest.fixture
+def rds(rds: FakeExports, aws_session, monkeypatch) -> FakeExports:
     """RDS with production's cluster, and a table of states in moto."""
-    from botocore.client import BaseClient
-
-    fake = FakeExports()
-    beyond = BaseClient._make_api_call
-
-    def call(self, operation, params):
-        if self.meta.service_model.service_name == "rds":
-            return fake.call(self.meta.service_model, operation, params)
-        return beyond(self, operation, params)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", call)
     monkeypatch.setattr(AwsHook, "require_account", lambda *_: None)
     aws_session.client("dynamodb").create_table(
         TableName=TABLE,
@@ -48,8 +44,8 @@ def rds(aws_session, monkeypatch) -> FakeExports:
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
         BillingMode="PAY_PER_REQUEST",
     )
-    fake.cluster("prod-shop", refresh=False)
-    return fake
+    rds.cluster("prod-shop", refresh=False)
+    return rds
 
 
 def nightly(fake: FakeExports, days: float, **changes) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from aurora_ops.core.announcement import is_note
+from aurora_ops.core.announcement import NOTE_KEY, is_note
 from aurora_ops.core.errors import ConfigError, PermanentError, SafetyError
 from aurora_ops.core.exports import setup
 from aurora_ops.hooks.base import AwsHook
 from aurora_ops.hooks.kms import KmsHook
 from aurora_ops.hooks.stacks import Stack, StacksHook
-from aurora_ops.operators.export_record import NOTE_KEY
 from aurora_ops.operators.export_setup import PlanExportSetupOperator
 
 from devstack.settings import REPO

@@ -32,24 +32,14 @@ TRUST = {
 
 
 @pytest.fixture
-def rds(aws_session, calls, monkeypatch) -> FakeExports:
+def fake() -> FakeExports:
+    """RDS with export tasks."""
+    return FakeExports()
+
+
+@pytest.fixture
+def rds(rds: FakeExports, aws_session, calls) -> FakeExports:
     """RDS with a snapshot, and what an export of it needs, in moto."""
-    from botocore.client import BaseClient
-
-    from tests.unit.operators.conftest import ACTIONS
-
-    fake = FakeExports()
-    beyond = BaseClient._make_api_call
-
-    def call(self, operation, params):
-        service = self.meta.service_model.service_name
-        action = f"{service}:{operation}"
-        calls.append(ACTIONS.get(action, action))
-        if service == "rds":
-            return fake.call(self.meta.service_model, operation, params)
-        return beyond(self, operation, params)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", call)
     aws_session.client("dynamodb").create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -60,12 +50,12 @@ def rds(aws_session, calls, monkeypatch) -> FakeExports:
         Bucket="exports", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     role = aws_session.client("iam").create_role(RoleName="exporter", AssumeRolePolicyDocument=json.dumps(TRUST))
-    fake.role_arn = role["Role"]["Arn"]
-    fake.key_id = aws_session.client("kms").create_key()["KeyMetadata"]["KeyId"]
-    fake.cluster("prod", refresh=False)
-    fake.snapshot(NAME, SnapshotType="automated", KmsKeyId=fake.key_id)
+    rds.role_arn = role["Role"]["Arn"]
+    rds.key_id = aws_session.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    rds.cluster("prod", refresh=False)
+    rds.snapshot(NAME, SnapshotType="automated", KmsKeyId=rds.key_id)
     calls.clear()
-    return fake
+    return rds
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from aurora_ops.core.errors import MissingError, WaitFailedError
 from aurora_ops.sensors.snapshots import SharedSnapshotSensor
 
-from tests.unit.operators.conftest import calls, rds  # noqa: F401 - fixtures
+from tests.unit.operators.conftest import calls, fake, rds  # noqa: F401 - fixtures
 from tests.unit.operators.driver import drive
 
 ARN = "arn:aws:rds:eu-west-1:111111111111:cluster-snapshot:s"

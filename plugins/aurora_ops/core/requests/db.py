@@ -15,8 +15,8 @@ from aurora_ops.core.requests.db_sql import RunSqlFromS3 as RunSqlFromS3
 from aurora_ops.core.requests.db_sql import RunSqlLambda as RunSqlLambda
 from aurora_ops.core.requests.eks import RunMysqldumpOnEks as RunMysqldumpOnEks
 from aurora_ops.core.requests.eks import RunMysqlimportOnEks as RunMysqlimportOnEks
-from aurora_ops.core.section import Identifier
-from aurora_ops.core.settings import Environment, InstanceClass, RoleArn
+from aurora_ops.core.section import Identifier, RoleArn
+from aurora_ops.core.settings import Environment, InstanceClass
 from aurora_ops.core.windows import require_open
 
 ClusterName = Annotated[
