@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from moto.cloudformation.models import cloudformation_backends
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from localcloud.services.stacks.stack import LocalStack, LocalStacks
+from localcloud.services.stacks.stack import Asked, LocalStack, LocalStacks
 from localcloud.services.stacks.template_rules import check_capabilities
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from moto.cloudformation.models import CloudFormationBackend
 
 
@@ -44,11 +47,8 @@ class StackResponse(CloudFormationResponse):
         failing = self._get_param("OnFailure")
         if self._get_bool_param("DisableRollback", False):
             failing = "DO_NOTHING"
-        LocalStack.on_failure = failing or "ROLLBACK"  # calls of a service are answered one at a time
-        try:
+        with self._asked(failing or "ROLLBACK"):
             return super().create_stack()
-        finally:
-            LocalStack.on_failure = "ROLLBACK"
 
     def create_change_set(self) -> ActionResult:
         """CreateChangeSet."""
@@ -60,11 +60,23 @@ class StackResponse(CloudFormationResponse):
         stack: Any = self.cloudformation_backend.get_stack(self._get_param("StackName"))
         stack.check_idle("updated")
         self._check()
-        return super().update_stack()
+        with self._asked():
+            return super().update_stack()
 
     def delete_stack(self) -> ActionResult:
         """DeleteStack."""
         backend = self.cloudformation_backend
         assert isinstance(backend, LocalStacks)
-        backend.remove(self._get_param("StackName"), list(self._get_param("RetainResources", []) or []))
+        with self._asked():
+            backend.remove(self._get_param("StackName"), list(self._get_param("RetainResources", []) or []))
         return EmptyResult()
+
+    @contextmanager
+    def _asked(self, on_failure: str = "ROLLBACK") -> Iterator[None]:
+        """Tell the stack how this call wants it done; calls of a service are answered one at a time."""
+        retains = not self._get_bool_param("RetainExceptOnCreate", False)
+        LocalStack.asked = Asked(on_failure, retains, self._get_param("ClientRequestToken"))
+        try:
+            yield
+        finally:
+            LocalStack.asked = Asked()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,12 +31,26 @@ RETAINED = {"Retain", "RetainExceptOnCreate"}
 DELETED = "DELETE_COMPLETE"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """How a call wants an operation done.
+
+    :param on_failure: what becomes of a stack that cannot be made.
+    :param retains_new: by default also what this operation has made outlives its failure, where the template retains it.
+    :param token: of the call, told by the operation's events.
+    """
+
+    on_failure: str = "ROLLBACK"
+    retains_new: bool = True
+    token: str | None = None
+
+
 class LocalStack(Stack):
     """A stack whose status takes time."""
 
     __module__ = "moto.cloudformation.models"
     cloud: ClassVar[Cloud]
-    on_failure: str = "ROLLBACK"
+    asked: Asked = Asked()  # of the class: the call's, while one is answered; of a stack: the last operation's
     reason: str = ""
     resource_map: LocalMap
 
@@ -134,12 +149,12 @@ class LocalStack(Stack):
         failing, made = self.resource_map.failing, self.resource_map
         self._report(failing, made.kind_of(failing), "", f"{verb}_FAILED", _text(error))
         self.reason = f"The following resource(s) failed to {verb.lower()}: [{failing}]. "
-        if self.on_failure == "DO_NOTHING":
+        if self.asked.on_failure == "DO_NOTHING":
             self._finish("CREATE_FAILED")
             return
-        deletes = self.on_failure == "DELETE"
+        deletes = self.asked.on_failure == "DELETE"
         self._finish("DELETE_IN_PROGRESS" if deletes else "ROLLBACK_IN_PROGRESS", after=TURNS)
-        left = self._delete(dict(made.held), kept={"Retain"})
+        left = self._delete(dict(made.held), kept=self._kept_new)
         made.held = left
         word = "DELETE" if deletes else "ROLLBACK"
         self._finish(f"{word}_FAILED" if any(one.kept != "Retain" for one in left.values()) else f"{word}_COMPLETE")
@@ -205,13 +220,14 @@ class LocalStack(Stack):
                 failed.append(key)
                 self._report(key, held[key].kind, "", "UPDATE_FAILED", _text(error))
         made = {key: new.held[key] for key in new.made if key in new.held}
-        left = self._delete(made, kept=set())
+        left = self._delete(made, kept=self._kept_new)
         self.resource_map = old
         for key, one in held.items():
             old._parsed_resources[key] = one.object  # noqa: SLF001 - ours
-        old.held = {**held, **left}
+        stuck = {key: one for key, one in left.items() if one.kept not in self._kept_new}
+        old.held = {**held, **stuck}
         self.output_map = self._create_output_map()
-        self._finish("UPDATE_ROLLBACK_FAILED" if failed or left else "UPDATE_ROLLBACK_COMPLETE")
+        self._finish("UPDATE_ROLLBACK_FAILED" if failed or stuck else "UPDATE_ROLLBACK_COMPLETE")
 
     def _clean_up(self, new: LocalMap, held: dict[str, Held]) -> None:
         """Delete what the template no longer has, and what was replaced."""
@@ -266,11 +282,16 @@ class LocalStack(Stack):
         if self.status.endswith("_IN_PROGRESS") or self.status in dead:
             raise ValidationError(message=f"Stack:{self.stack_id} is in {self.status} state and can not be {done}.")
 
+    @property
+    def _kept_new(self) -> set[str]:
+        """Deletion policies by which what was made stays although the operation has failed."""
+        return {"Retain"} if self.asked.retains_new else set()
+
     def _api(self) -> Api:
         return Api(self.cloud, caller_of(self.cloud, self.role_arn), self.region_name)
 
     def _start(self, status: str) -> None:
-        self.reason = ""
+        self.asked, self.reason = LocalStack.asked, ""
         self._statuses = [(0.0, status)]
         if status != "CREATE_IN_PROGRESS":  # that one moto tells
             self._add_stack_event(status, resource_status_reason="User Initiated")
@@ -301,6 +322,7 @@ class LocalStack(Stack):
         """Keep an event; it is seen when the status is that it belongs to."""
         moment = max(time.time(), self._statuses[-1][0])
         event.timestamp = datetime.fromtimestamp(moment, UTC).replace(tzinfo=None)
+        event.client_request_token = self.asked.token  # type: ignore[assignment]
         self._events.append(event)
 
     def _report(self, key: str, kind: str, physical: str, status: str, reason: str) -> None:

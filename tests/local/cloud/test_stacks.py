@@ -327,6 +327,22 @@ def test_what_fails_takes_everything_back(stacks, name) -> None:
     assert stacks.delete(name) == "DELETE_COMPLETE"
 
 
+@pytest.mark.parametrize("except_new", [True, False])
+def test_what_is_to_be_kept_goes_with_what_fails_if_that_is_asked_for(stacks, name, except_new) -> None:
+    queue = {"Type": "AWS::SQS::Queue", "DeletionPolicy": "Retain", "Properties": {"QueueName": name}}
+    broken = {**bucket(f"{name}-taken"), "DependsOn": "Q"}
+    stacks.s3.create_bucket(Bucket=f"{name}-taken", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    body = json.dumps({"Resources": {"Q": queue, "B": broken}})
+    stacks.client.create_stack(
+        StackName=name, TemplateBody=body, RetainExceptOnCreate=except_new, ClientRequestToken="this-one"
+    )
+    assert stacks.ended(name)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert len(stacks.sqs.list_queues(QueueNamePrefix=name).get("QueueUrls", [])) == (0 if except_new else 1)
+    told = stacks.client.describe_stack_events(StackName=name)["StackEvents"]
+    assert {one.get("ClientRequestToken") for one in told} == {"this-one"}
+    assert stacks.delete(name) == "DELETE_COMPLETE"
+
+
 @pytest.mark.parametrize(
     ("choice", "status", "left"),
     [({"OnFailure": "DO_NOTHING"}, "CREATE_FAILED", 1), ({"OnFailure": "DELETE"}, "DELETE_COMPLETE", 0)],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from aurora_ops.core.exports import names
+from botocore.exceptions import ClientError
 from policygen import scopes_export_setup
 
 from devstack.settings import isolate_this_process
@@ -192,3 +193,20 @@ def test_other_days_are_brought_to_the_bucket(lab, made) -> None:
     assert "cloudformation:UpdateStack" in run.calls
     assert stacks(lab)[SHOP] == "UPDATE_COMPLETE"
     assert transitions(lab, BUCKET) == [("GLACIER", 40)]
+
+
+def test_what_cannot_be_made_is_named_and_leaves_nothing_behind(lab, made) -> None:
+    s3 = lab.admin(PRODUCTION, "s3")
+    taken = names.setup("taken", PRODUCTION)
+    s3.create_bucket(Bucket=taken, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    settle(lab, {"name": "taken", "cluster": "prod-taken"})
+    run = lab.run(DAG_ID, {})
+    assert run.state == "failed"
+    (error,) = [text for name, text in run.errors.items() if name.startswith("ensure_databases")]
+    assert "ROLLBACK_COMPLETE: Bucket (AWS::S3::Bucket)" in error
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        lab.admin(PRODUCTION, "iam").get_role(RoleName=names.role("taken"))
+    s3.delete_bucket(Bucket=taken)
+    again = lab.run(DAG_ID, {})
+    assert again.state == "success", again.errors
+    assert stacks(lab)[names.database_stack("taken")] == "CREATE_COMPLETE"
