@@ -36,9 +36,8 @@ def test_the_tasks_in_their_order(dag) -> None:
     above = {name: dag.get_task(name).get_flat_relative_ids(upstream=True) for name in dag.task_ids}
     assert above == {
         "decide_exports": set(),
-        "list_exports": {"decide_exports"},
-        "start_exports": {"decide_exports", "list_exports"},
-        "keep_position": {"decide_exports", "list_exports", "start_exports"},
+        "start_exports": {"decide_exports"},
+        "keep_position": {"decide_exports", "start_exports"},
     }
 
 

@@ -95,7 +95,7 @@ class RefreshOperator(BaseOperator, Generic[HookT]):
     def take_pass(self, context: Context) -> Result:
         """Look; return the result, or make one call and ``return self.wait_until(...)``."""
 
-    def execute(self, context: Context) -> Result:
+    def execute(self, context: Context) -> Any:
         """Take passes until the goal is reached or a wait is handed to the triggerer."""
         return self._accounted(context)
 

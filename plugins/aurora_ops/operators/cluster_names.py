@@ -178,7 +178,7 @@ class RestoreNamesOperator(RecoverNamesOperator):
     :return: ``{"cluster_id", "resource_id", "instance_ids"}``.
     """
 
-    def execute(self, context: Context) -> Result:
+    def execute(self, context: Context) -> Any:
         """Skip where the failure came before the swap: the live cluster still has its name."""
         if not self.resource_id:
             raise AirflowSkipException("no cluster served before; there is nothing to go back to")

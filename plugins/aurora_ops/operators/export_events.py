@@ -26,6 +26,7 @@ from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.runs import run_conf
 
 POSITION_KEY = "position"
+DECIDED_KEY = "decided"
 MOST_DECISIONS = 200
 """Decisions after which a run takes no further message. A message of the greatest length names fewer snapshots than 800, so that a
 run's exports always can be mapped over (``[core] max_map_length`` is 1024)."""
@@ -53,9 +54,10 @@ class DecideExportsOperator(RefreshOperator[ExportDecisionsHook]):
 
     :param path: environment file.
     :param asset: asset whose events are read; it must be among the task's inlets.
-    :return: ``{"export", "decisions", "left", "failed", "position"}``: arguments of the runs to start, what was decided, events
-        that are left for later with the reason, how many of them because of an error, and the position to keep once the runs are
-        there.
+    :return: arguments of the runs to start, a list: only a whole result can be mapped over, and another task that gives it is a
+        second between the event and the run. The XCom ``decided`` has ``{"decisions", "left", "failed", "position"}``: what was
+        decided, events that are left for later with the reason, how many of them because of an error, and the position to keep
+        once the runs are there.
     :raises PermanentError: the file is wrong, the run was given parameters, or the table is not there.
     """
 
@@ -64,9 +66,16 @@ class DecideExportsOperator(RefreshOperator[ExportDecisionsHook]):
     permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = {"source": _LOOKS, "target": _LOOKS}
 
     def __init__(self, *, path: str, asset: Asset, **kwargs: Any) -> None:
-        super().__init__(**kwargs, inlets=[asset])
+        super().__init__(**kwargs, inlets=[asset], multiple_outputs=False)
         self.path = path
         self.asset = asset
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Decide; give the runs to start, and leave the rest beside them."""
+        decided: Result = super().execute(context)
+        exports: list[dict[str, Any]] = decided.pop("export")
+        self._push(context, DECIDED_KEY, decided)
+        return exports
 
     def take_pass(self, context: Context) -> Result:
         """Read what is new, decide, write down."""

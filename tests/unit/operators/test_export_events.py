@@ -16,7 +16,7 @@ from aurora_ops.core.exports.position import Position
 from aurora_ops.hooks.base import AwsHook
 from aurora_ops.hooks.export_decisions import ExportDecisionsHook
 from aurora_ops.operators import export_events as module
-from aurora_ops.operators.export_events import DecideExportsOperator
+from aurora_ops.operators.export_events import DECIDED_KEY, DecideExportsOperator
 from botocore.client import BaseClient
 
 from devstack.settings import REPO
@@ -112,13 +112,9 @@ class Router:
         task = DecideExportsOperator(
             task_id="decide", path=str(self.path), asset=ASSET, aws_conn_id="aws_orchestrator", region_name="eu-west-1"
         )
-        found: dict[str, Any] = json.loads(
-            json.dumps(
-                task.execute(
-                    context(dag_run=dag_run, asset_state_store={ASSET: store}, inlet_events={ASSET: self.events})
-                )
-            )
-        )
+        given = context(dag_run=dag_run, asset_state_store={ASSET: store}, inlet_events={ASSET: self.events})
+        exports = json.loads(json.dumps(task.execute(given)))
+        found: dict[str, Any] = {"export": exports, **given["ti"].xcoms["task", DECIDED_KEY]}
         if keep:
             self.events.state["position"] = found["position"]
         return found

@@ -11,8 +11,7 @@ from airflow.sdk import Asset, TriggerRule, task
 
 from aurora_ops.core.errors import StateError
 from aurora_ops.core.settings import Environment
-from aurora_ops.operators.export_events import POSITION_KEY, DecideExportsOperator
-from aurora_ops.task_groups.mapped import listed
+from aurora_ops.operators.export_events import DECIDED_KEY, POSITION_KEY, DecideExportsOperator
 from aurora_ops.task_groups.typed import Outputs, at
 
 # The next run begins in some minutes and goes on where this one is: waiting longer than that helps nobody.
@@ -48,8 +47,8 @@ def export_on_events(settings: Environment, asset: Asset, environment_file: Path
         logical_date=None,
         skip_when_already_exists=True,
         **_RETRIES,
-    ).expand_kwargs(listed("list_exports", Outputs(decided)["export"]))
+    ).expand_kwargs(Outputs(decided).all)
     kept = _kept.override(task_id="keep_position", inlets=[asset], trigger_rule=TriggerRule.NONE_FAILED)(
-        Outputs(decided).all
+        Outputs(decided)[DECIDED_KEY]
     )
     started >> kept
