@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moto.athena.models import athena_backends
 from moto.awslambda.models import lambda_backends
 from moto.dynamodb.models import dynamodb_backends
+from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from localcloud import policy
@@ -56,6 +57,14 @@ class Facts:
         """Name of a table's partition key; None for a table that does not exist."""
         found = dynamodb_backends[account][region].tables.get(table.rpartition("/")[2])
         return str(found.hash_key_attr) if found else None
+
+    def has_object(self, bucket: str, key: str) -> bool:
+        """Whether there is an object; so there is for nobody in a bucket that does not exist, which is said as such."""
+        for account in list(s3_backends.values()):
+            for store in list(account.values()):
+                if bucket in store.buckets:
+                    return key in store.buckets[bucket].keys
+        return True
 
     def efs_tags(self, arn: str) -> dict[str, str]:
         """Tags of a file system or access point; none for what does not exist."""

@@ -237,6 +237,21 @@ def test_an_object_is_locked_only_with_permission(cloud: LocalCloud, granted: Gr
     client.put_object(Bucket=bucket, Key="b", Body=b"x", **lock)
 
 
+def test_only_who_may_list_a_bucket_is_told_that_an_object_is_not_there(cloud: LocalCloud, granted: Granted) -> None:
+    bucket = "iam-absent"
+    s3 = cloud.admin(STAGING, "s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_object(Bucket=bucket, Key="there", Body=b"x")
+    reads = allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*")
+    client = granted(reads)("s3")
+    assert client.get_object(Bucket=bucket, Key="there")["Body"].read() == b"x"
+    assert refused(client.head_object, Bucket=bucket, Key="absent")[:2] == ("403", 403)
+    assert "s3:ListBucket" in refused(client.get_object, Bucket=bucket, Key="absent")[2]
+    client = granted(reads, allow("s3:ListBucket", f"arn:aws:s3:::{bucket}"))("s3")
+    assert refused(client.get_object, Bucket=bucket, Key="absent")[0] == "NoSuchKey"
+    assert refused(client.head_object, Bucket=bucket, Key="absent")[:2] == ("404", 404)
+
+
 def test_identity_needs_no_permission(granted: Granted) -> None:
     assert granted()("sts").get_caller_identity()["Account"] == STAGING
 
