@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 from aurora_ops.core.errors import AuroraOpsError, MissingError
 from aurora_ops.hooks.base import AwsHook
 
-PART_BYTES = 8 * 2**20
+PART_BYTES = 5 * 2**20
+"""The least that S3 takes; each file that is read at the same time holds one part in memory."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class LogObjectsHook(AwsHook):
 
         :param bucket: bucket.
         :param key: key of the object.
-        :param body: its content, from the beginning; at most a part of 8 MiB of it is in memory.
+        :param body: its content, from the beginning; at most one part of it is in memory.
         :param size: bytes of it.
         :param metadata: of the object.
         :param keeping: how it is kept.
