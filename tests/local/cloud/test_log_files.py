@@ -294,7 +294,8 @@ def test_without_a_marker_it_is_the_end_and_a_marker_goes_on_where_it_ended(
     second = rds.download_db_log_file_portion(**asked, Marker=first["Marker"], NumberOfLines=1)
     assert (first["LogFileData"] + second["LogFileData"]).encode() == b"".join(content.splitlines(keepends=True)[:2])
     at_the_end = rds.download_db_log_file_portion(**asked, Marker=last["Marker"])
-    assert at_the_end.get("LogFileData", "") == ""
+    since = at_the_end.get("LogFileData", "").encode()  # mostly nothing; RDS's own user may have looked meanwhile
+    assert whole(home, "shop-1", name).startswith(content + since)
     assert not at_the_end["AdditionalDataPending"]
 
 
