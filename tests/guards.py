@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from aurora_ops.hooks import lasting
 from aurora_ops.hooks.base import _shared_session
 
 LOCAL = ("127.", "::1", "localhost")
@@ -28,6 +29,11 @@ def no_sleep_no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setattr(time, "sleep", sleep)
-    _shared_session.cache_clear()
+    _forget_sessions()
     yield
+    _forget_sessions()
+
+
+def _forget_sessions() -> None:
     _shared_session.cache_clear()
+    lasting.forget()

@@ -13,6 +13,7 @@ from aurora_ops.core.exports.queue import Ticket
 from aurora_ops.core.exports.tasks import RUNNING, Task, bar
 from aurora_ops.core.wait import Wait, poll_interval_s
 from aurora_ops.hooks.base import AwsHook, Look
+from aurora_ops.hooks.lasting import lasting
 from aurora_ops.hooks.states import StatesHook
 
 TURN, TURN_EVERY_S = "export_turn", 20.0
@@ -77,7 +78,7 @@ class ExportTasksHook(AwsHook):
 
     def _look_for_turn(self, until: Wait) -> Look:
         about = until.args
-        states = StatesHook(about["home_conn_id"], about["home_region"], fresh=self._fresh)
+        states = lasting(StatesHook, about["home_conn_id"], about["home_region"])
         try:
             line = ExportQueue(self, states, about["table"], about["place"], int(about["most_running"]))
             admitted = line.admits(about["task_id"], about["database"])

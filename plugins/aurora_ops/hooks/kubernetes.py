@@ -41,8 +41,7 @@ class KubernetesApi:
 
     def __init__(self, eks: EksHook, cluster: str) -> None:
         self._eks, self.cluster = eks, cluster
-        self._pool: urllib3.PoolManager | None = None
-        self._url = ""
+        self._reached: tuple[urllib3.PoolManager, str] | None = None
         self._token, self._signed = "", float("-inf")
 
     def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
@@ -173,10 +172,7 @@ class KubernetesApi:
         return bytes(answer.data)
 
     def _sent(self, method: str, path: str, payload: bytes | None, doing: str) -> urllib3.BaseHTTPResponse:
-        if self._pool is None:
-            endpoint = self._eks.require_endpoint(self.cluster)
-            context = ssl.create_default_context(cadata=endpoint.authority)
-            self._pool, self._url = urllib3.PoolManager(ssl_context=context), endpoint.url.rstrip("/")
+        pool, url = self._reached = self._reached or self._reach()  # others may lose it meanwhile: waits share this
         if time.monotonic() - self._signed > _TOKEN_GOOD_FOR_S:
             self._token, self._signed = self._eks.token(self.cluster), time.monotonic()
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json, */*"}
@@ -184,14 +180,17 @@ class KubernetesApi:
             headers["Content-Type"] = _PATCH_TYPE if method == "PATCH" else "application/json"
         try:
             # No repeats: a changing request whose answer was lost may have been done, so the next pass looks.
-            return self._pool.request(
-                method, self._url + path, body=payload, headers=headers, retries=False, timeout=_TIMEOUT
-            )
+            return pool.request(method, url + path, body=payload, headers=headers, retries=False, timeout=_TIMEOUT)
         except urllib3.exceptions.HTTPError as exc:
-            self._pool = None  # the cluster may have another endpoint by now
+            self._reached = None  # the cluster may have another endpoint by now
             raise errors.TransientError(
                 f"{doing}: {type(exc).__name__}: {exc} (the cluster's endpoint must be reachable from here)"
             ) from exc
+
+    def _reach(self) -> tuple[urllib3.PoolManager, str]:
+        endpoint = self._eks.require_endpoint(self.cluster)
+        context = ssl.create_default_context(cadata=endpoint.authority)
+        return urllib3.PoolManager(ssl_context=context), endpoint.url.rstrip("/")
 
 
 def _translated(status: int, raw: bytes, doing: str, *, secret: bool) -> errors.AuroraOpsError:

@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from aurora_ops.core.errors import AuroraOpsError
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.base import Look
+from aurora_ops.hooks.lasting import lasting
 from aurora_ops.hooks.registry import HOOKS
 
 
@@ -56,10 +57,10 @@ class WaitTrigger(BaseTrigger):
         within about 5 s of its deferral for one that its executor has lost, and retries it: the worker's end is noticed that late.)
         """
         until = Wait(**self.until)
-        hook = HOOKS[self.service](self.aws_conn_id, self.region_name, fresh=True)
         for _ in range(until.attempts):
             await asyncio.sleep(until.interval_s)
             try:
+                hook = lasting(HOOKS[self.service], self.aws_conn_id, self.region_name)
                 seen = await asyncio.to_thread(hook.look, until)
             except AuroraOpsError as exc:
                 yield self._event("failed", str(exc))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
+from typing import ClassVar
 
 import pytest
 from aurora_ops.core.errors import PermanentError, WaitFailedError
 from aurora_ops.core.wait import Wait
+from aurora_ops.hooks import lasting
 from aurora_ops.hooks.base import AwsHook, Look
 from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.registry import HOOKS
@@ -20,8 +22,8 @@ from tests.unit.operators.driver import run_trigger
 UNTIL = Wait("cluster_available", {"DBClusterIdentifier": "app"}, within_s=60, every_s=15)
 
 
-def trigger(until: Wait = UNTIL) -> WaitTrigger:
-    return WaitTrigger(service="rds", until=until.as_json(), aws_conn_id="aws_destination", region_name="eu-west-1")
+def trigger(until: Wait = UNTIL, aws_conn_id: str = "aws_destination") -> WaitTrigger:
+    return WaitTrigger(service="rds", until=until.as_json(), aws_conn_id=aws_conn_id, region_name="eu-west-1")
 
 
 @pytest.fixture
@@ -131,17 +133,38 @@ def test_every_hook_that_can_wait_has_waiters_and_makes_its_own_session() -> Non
         assert looks_by_itself or hook("aws_destination", "eu-west-1").waiter_path is not None
 
 
-def test_looks_through_a_session_of_its_own_since_the_triggerer_outlives_changes_of_connections(
-    looks, monkeypatch
-) -> None:
-    made = []
+class Counted(RdsHook):
+    """Hooks that were made."""
 
-    class Hook(RdsHook):
-        def __init__(self, *args, **kwargs):
-            made.append((args, kwargs))
-            super().__init__(*args, **kwargs)
+    made: ClassVar[list[tuple]] = []
 
-    looks(Look.REACHED)
-    monkeypatch.setitem(HOOKS, "rds", Hook)
+    def __init__(self, *args, **kwargs):
+        self.made.append((args, kwargs))
+        super().__init__(*args, **kwargs)
+
+
+@pytest.fixture
+def made(looks, monkeypatch):
+    """Hooks that triggers make."""
+    looks(*[Look.REACHED] * 9)
+    monkeypatch.setattr(Counted, "made", [])
+    monkeypatch.setitem(HOOKS, "rds", Counted)
+    return Counted.made
+
+
+def test_looks_through_a_session_of_its_own_since_the_triggerer_outlives_changes_of_connections(made) -> None:
     run_trigger(trigger())
     assert made == [(("aws_destination", "eu-west-1"), {"fresh": True})]
+
+
+def test_all_waits_of_one_place_look_through_one_hook_and_a_changed_connection_is_seen_in_time(
+    made, monkeypatch
+) -> None:
+    for _ in range(3):
+        run_trigger(trigger())
+    assert len(made) == 1
+    run_trigger(trigger(aws_conn_id="aws_source"))
+    assert len(made) == 2
+    monkeypatch.setattr(lasting, "LASTS_S", 0)
+    run_trigger(trigger())
+    assert [args[0] for args, _ in made] == ["aws_destination", "aws_source", "aws_destination"]
