@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from devstack.settings import REPO, StackConfig, free_port
-from devstack.stack import Stack
+from devstack.stack import Stack, clean
 
 DAGS = REPO / "dags" / "export"
 
@@ -28,11 +28,6 @@ def running(
     :param seed_rows: rows of production's database.
     """
     home = REPO / ".local" / name
-    shutil.rmtree(home, ignore_errors=True)
-    (home / "dags").mkdir(parents=True)
-    shutil.copy(DAGS / dag, home / "dags")
-    shutil.copytree(REPO / "include", home / "include")
-    settle(home / "include")
     config = replace(
         StackConfig.from_env({}),
         home=home,
@@ -45,6 +40,12 @@ def running(
         poll_s=poll_s,
         seed_rows=seed_rows,
     )
+    clean(config)  # also Airflow's database of a run before, which root has in another folder
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "dags").mkdir(parents=True)
+    shutil.copy(DAGS / dag, home / "dags")
+    shutil.copytree(REPO / "include", home / "include")
+    settle(home / "include")
     stack = Stack(config, lambda line: print(line, flush=True))
     stack.claim()
     with stack.until_signal():
@@ -54,3 +55,4 @@ def running(
         stack.seed()
         stack.wait_healthy()
         yield stack
+    clean(config)

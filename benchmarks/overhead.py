@@ -18,7 +18,7 @@ from devstack.airflow_api import Run
 from devstack.errors import DevstackError
 from devstack.report import table
 from devstack.settings import REPO, StackConfig, free_port, isolate_this_process
-from devstack.stack import Stack
+from devstack.stack import Stack, clean
 
 TURNS = 2
 WAIT_S = 0.1
@@ -91,8 +91,6 @@ def rows(best: dict[str, Measured]) -> list[tuple[str, int, str, str, str]]:
 def main() -> int:
     """Measure and print; 0 if every chain ran and deferred as often as it should."""
     isolate_this_process()
-    shutil.rmtree(HOME, ignore_errors=True)
-    write(HOME / "dags")
     config = replace(
         StackConfig.from_env({}),
         home=HOME,
@@ -103,6 +101,9 @@ def main() -> int:
         poll_s=0.05,
         seed_rows=1000,
     )
+    clean(config)  # also Airflow's database of a run before, which root has in another folder
+    shutil.rmtree(HOME, ignore_errors=True)
+    write(HOME / "dags")
     stack = Stack(config, lambda line: print(line, flush=True))
     best: dict[str, Measured] = {}
     try:
