@@ -36,7 +36,7 @@ def main() -> int:
     isolate_this_process()
     try:
         with running(
-            "bench-backfill", "snapshot_export.py", settle, wait_s=EXPORT_S / UNITS, poll_s=0.2, seed_rows=400
+            "bench-backfill", "snapshot_export.py", settle, wait_s=EXPORT_S / UNITS, poll_s=0.5, seed_rows=400
         ) as stack:
             config = CloudConfig.from_env(stack.config.cloud_env())
 

@@ -112,13 +112,14 @@ class ExportQueue:
         :param database: name of the export.
         """
         now = datetime.now(UTC)
+        silent = timedelta(seconds=max(_SILENT_S, _SILENT_LOOKS * poll_interval_s(TURN_EVERY_S)))
         tickets = {item["sk"]: _ticket(item) for item in self.states.list_items(self.table, self.partition)}
-        since = tickets[task_id].since if task_id in tickets else now
-        tickets[task_id] = mine = Ticket(task_id, database, since, now)
-        self.states.put(self.table, {"pk": self.partition, "sk": task_id, **_item(mine)})
+        known = tickets.get(task_id)
+        tickets[task_id] = mine = Ticket(task_id, database, known.since if known else now, now)
+        if known is None or now - known.seen >= silent / 4:  # a write for each look would tell nobody more
+            self.states.put(self.table, {"pk": self.partition, "sk": task_id, **_item(mine)})
         running = self.tasks.list_running()
         free = self.most_running - len(running)
-        silent = timedelta(seconds=max(_SILENT_S, _SILENT_LOOKS * poll_interval_s(TURN_EVERY_S)))
         waiting = queue.alive(list(tickets.values()), now, silent)
         turn = task_id in queue.admitted(waiting, Counter(task.database for task in running), free)
         if not turn:

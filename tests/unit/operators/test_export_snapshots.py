@@ -194,6 +194,20 @@ def test_databases_take_turns(rds) -> None:
     assert line.admits("shop-next", "shop")
 
 
+def test_a_ticket_is_written_again_before_its_owner_is_taken_for_dead_and_not_with_each_look(rds, calls) -> None:
+    tasks, states = ExportTasksHook("aws_source", "eu-west-1"), StatesHook("aws_orchestrator", "eu-west-1")
+    line = ExportQueue(tasks, states, TABLE, f"{ACCOUNT}/eu-west-1", 1)
+    for _ in range(3):
+        assert line.admits("mine", "shop")
+    assert calls.count("dynamodb:PutItem") == 1
+    (ticket,) = states.list_items(TABLE, line.partition)
+    a_minute_ago = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
+    states.put(TABLE, {**ticket, "seen": a_minute_ago})
+    line.admits("mine", "shop")
+    (again,) = states.list_items(TABLE, line.partition)
+    assert (again["since"], again["seen"] > a_minute_ago) == (ticket["since"], True)
+
+
 def test_the_dead_do_not_keep_their_place(rds, aws_session) -> None:
     tasks, states = ExportTasksHook("aws_source", "eu-west-1"), StatesHook("aws_orchestrator", "eu-west-1")
     line = ExportQueue(tasks, states, TABLE, f"{ACCOUNT}/eu-west-1", 1)
