@@ -201,7 +201,7 @@ def _ssm(call: Call, _facts: Facts) -> Iterator[Need]:
         yield Need(f"ssm:{call.action}")
 
 
-def _s3(call: Call, _facts: Facts) -> Iterator[Need]:
+def _s3(call: Call, facts: Facts) -> Iterator[Need]:
     action = f"s3:{S3_ACTIONS.get(call.action, call.action)}"
     bucket = call.text("Bucket")
     if not bucket:
@@ -218,6 +218,8 @@ def _s3(call: Call, _facts: Facts) -> Iterator[Need]:
         yield Need(f"{action}Version" if versioned else action, f"{arn}/{key}")
         if call.text("ObjectLockMode"):
             yield Need("s3:PutObjectRetention", f"{arn}/{key}")
+        if call.action == "GetObject" and (encrypted_by := facts.object_key(bucket, key)):
+            yield from key_needs(call, facts, encrypted_by, ("Decrypt",), via="s3")
     copied = call.text("CopySource").lstrip("/")
     if copied:
         yield Need("s3:GetObject", f"arn:aws:s3:::{copied}")
