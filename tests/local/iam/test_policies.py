@@ -39,6 +39,7 @@ pytestmark = [pytest.mark.local, pytest.mark.long]
 
 OF_PROVIDERS: tuple[type[Any], ...] = (CrawlExportOperator, ProveExportOperator)
 CLASSES: dict[str, type[Any]] = {operator.__name__: operator for operator in (*CONCRETE, *OF_PROVIDERS)}
+OF_EXPORTS = (*scopes_exports.TARGET, *scopes_export_setup.LOOKS)
 # The example keeps snapshots of the target only, under keys with an alias; tests/contracts and tests/local/upkeep have the others.
 UNSET = {
     # ... and audit logs as their bucket encrypts them
@@ -54,7 +55,7 @@ UNSET = {
         "ReadOwnShares",
         "SeeLogInstances",
         # ... none of whose databases is exported: the source has the same statements
-        *(scope.sid for scope in (*scopes_exports.TARGET, *scopes_export_setup.LOOKS)),
+        *(scope.sid for scope in OF_EXPORTS),
     },
 }
 # Its tasks set things up; their policy is one of its own, which tests/local/export/test_setup.py compares with what they ask.
@@ -163,8 +164,8 @@ def unset(place: str) -> set[str]:
 def test_operators_declare_what_they_use_and_nothing_else(recorded, more_include) -> None:
     """In each account. An operator that takes its passes, or its declaration, from another one may use what that one uses.
 
-    What writing down a followed step needs is declared once for all of them, and so is what ending an operation does. Of one that
-    acts wherever a database is, and has met none in this account, what it declares is looked at in the other one.
+    What writing down a followed step needs is declared once for all of them, and so is what ending an operation does. The target
+    has no database that is exported: what exports need there is looked at in the source.
     """
     declared: dict[tuple[str, str], set[str]] = {}
     for place, actions in needs_of(read_dags().dags.values(), environment()).items():
@@ -177,8 +178,8 @@ def test_operators_declare_what_they_use_and_nothing_else(recorded, more_include
         there, here = declared.get((operator, place), set()), used.get((operator, place), set())
         related = (used.get((other, place), set()) for other in CLASSES if takes_passes(operator, other))
         alike = (found for (other, _), found in used.items() if home(other) is home(operator))
-        if not here and is_the_same_in_both(operator):
-            alike = (*alike, *(used.get((operator, other), set()) for other in ("source", "target")))
+        if place == "target" and is_for_exports(operator):
+            alike = (*alike, used.get((operator, "source"), set()))
         shared = (set(once) for once in (FOLLOWED, ENDED) if place == "orchestrator" and there >= set(once))
         if here - there:
             lacking[operator, place] = sorted(here - there)
@@ -202,10 +203,10 @@ def takes_passes(operator: str, other: str) -> bool:
     return issubclass(CLASSES[operator], CLASSES[other]) or issubclass(CLASSES[other], CLASSES[operator])
 
 
-def is_the_same_in_both(operator: str) -> bool:
-    """Tell whether an operator declares the same for the source's account and for the target's."""
+def is_for_exports(operator: str) -> bool:
+    """Tell whether an operator declares for the target's account what exports need there."""
     elsewhere = getattr(CLASSES[operator], "permissions_elsewhere", {})
-    return elsewhere.get("source") is not None and elsewhere["source"] == elsewhere.get("target")
+    return not {action for scope in OF_EXPORTS for action in scope.actions}.isdisjoint(elsewhere.get("target", ()))
 
 
 def home(operator: str) -> type:
