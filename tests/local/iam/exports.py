@@ -25,6 +25,8 @@ from tests.local.refresh.conftest import Estate
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TRIGGERER = Path(__file__).with_name("triggerer.py")
 CLUSTER, INSTANCE = "prod-shop", "prod-books"
+FIRST, SECOND, UNWATCHED, STICKS = "first", "second", "unwatched", "sticks"
+SNAPSHOTS = (FIRST, SECOND, UNWATCHED, STICKS, COPIED)
 LENT = "lent"
 AS_IS: tuple[str, ...] = (
     "CREATE TABLE shop.wider (id INT PRIMARY KEY)",
@@ -32,6 +34,7 @@ AS_IS: tuple[str, ...] = (
     "CREATE TABLE shop.other (id INT PRIMARY KEY, what INT)",
     "INSERT INTO shop.other VALUES (1, 1)",
 )
+GONE: tuple[str, ...] = ("DROP TABLE shop.wider", "DROP TABLE shop.other")
 CHANGED: tuple[str, ...] = (
     "ALTER TABLE shop.wider ADD COLUMN more INT",
     "ALTER TABLE shop.other DROP COLUMN what, ADD COLUMN what DATETIME",
@@ -70,7 +73,7 @@ def set_up(lab: Lab) -> None:
     make_stack(lab, PRODUCTION, wanted.name, wanted.template, wanted.parameters)
     lab.admin(PRODUCTION, "glue").delete_database(Name=about.glue_database)
     write(lab, AS_IS)
-    snapshot(lab, PRODUCTION, CLUSTER, "first")
+    snapshot(lab, PRODUCTION, CLUSTER, FIRST)
 
 
 def write(lab: Lab, statements: tuple[str, ...]) -> None:
@@ -85,12 +88,12 @@ def write(lab: Lab, statements: tuple[str, ...]) -> None:
 def change_tables(lab: Lab) -> None:
     """A later snapshot of that day: a table has a column more, another one a column of another kind."""
     write(lab, CHANGED)
-    snapshot(lab, PRODUCTION, CLUSTER, "second")
+    snapshot(lab, PRODUCTION, CLUSTER, SECOND)
 
 
 def hold_up(lab: Lab) -> None:
     """An export of one table takes longer than it may, and is then cancelled."""
-    snapshot(lab, PRODUCTION, CLUSTER, "sticks")
+    snapshot(lab, PRODUCTION, CLUSTER, STICKS)
     settle(lab, {"export_only": ["shop.customers"]}, deadline_h=0.0005, on_deadline="cancel")
     lab.operation("faults-add", service="rds", action="StartExportTask", effect="status", becomes="IN_PROGRESS")
 
@@ -118,7 +121,7 @@ def take_back(lab: Lab) -> None:
 
 def leave_unwatched(lab: Lab) -> None:
     """The query of the proof does not end, and looking at it is refused."""
-    snapshot(lab, PRODUCTION, CLUSTER, "unwatched")
+    snapshot(lab, PRODUCTION, CLUSTER, UNWATCHED)
     lab.operation("faults-add", service="athena", action="StartQueryExecution", effect="status", becomes="RUNNING")
     lab.fail(service="athena", action="GetQueryExecution", code="AccessDeniedException", status=400)
 
@@ -141,10 +144,14 @@ def of_an_instance(lab: Lab) -> None:
     settle(lab, {"cluster": None, "instance": INSTANCE})
 
 
-def delete_instance(lab: Lab) -> None:
-    """Others do not meet that database."""
+def leave_nothing(lab: Lab) -> None:
+    """Who comes later meets neither that database nor the tables and snapshots of these recordings."""
     settle(lab)
-    lab.admin(PRODUCTION, "rds").delete_db_instance(DBInstanceIdentifier=INSTANCE, SkipFinalSnapshot=True)
+    rds = lab.admin(PRODUCTION, "rds")
+    rds.delete_db_instance(DBInstanceIdentifier=INSTANCE, SkipFinalSnapshot=True)
+    for name in SNAPSHOTS:
+        rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+    write(lab, GONE)
 
 
 def of(name: str) -> Callable[[Lab], Conf]:
@@ -168,20 +175,20 @@ RECORDINGS: tuple[Recording, ...] = (
     ),
     Recording(
         EXPORT,
-        of("first"),
+        of(FIRST),
         before=set_up,
         calls=("glue:CreateDatabase", "glue:CreateTable", "glue:BatchCreatePartition", "athena:GetQueryResults"),
     ),
     Recording(
         EXPORT,
-        of("second"),
+        of(SECOND),
         path="of changed tables",
         before=change_tables,
         calls=("glue:UpdateTable", "glue:UpdatePartition", "glue:BatchDeletePartition", "sns:Publish"),
     ),
     Recording(
         EXPORT,
-        of("unwatched"),
+        of(UNWATCHED),
         path="proven by a query that is lost sight of",
         before=leave_unwatched,
         fails="export.prove_export[0]",
@@ -189,7 +196,7 @@ RECORDINGS: tuple[Recording, ...] = (
     ),
     Recording(
         EXPORT,
-        of("sticks"),
+        of(STICKS),
         path="cancelled",
         before=hold_up,
         after=settle,
@@ -209,7 +216,7 @@ RECORDINGS: tuple[Recording, ...] = (
         {"database": "shop", "snapshot_arn": f"arn:aws:rds:{REGION}:{PRODUCTION}:snapshot:books"},
         path="of an instance",
         before=of_an_instance,
-        after=delete_instance,
+        after=leave_nothing,
         calls=("rds:DescribeDBSnapshots", "rds:StartExportTask"),
     ),
 )
