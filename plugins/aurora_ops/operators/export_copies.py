@@ -57,7 +57,10 @@ class CopyForExportOperator(CopySnapshotOperator):
 
 
 class DeleteExportCopyOperator(DeleteSnapshotOperator):
-    """Delete the copy again, in whichever account it is; see ``DeleteSnapshotOperator``."""
+    """Delete the copy again, in whichever account it is, and wait until it is gone; see ``DeleteSnapshotOperator``.
+
+    :return: ``{"snapshot_id", "status": "absent"}``; ``snapshot_id`` is ``None`` where nothing was copied.
+    """
 
     permissions: ClassVar[tuple[str, ...]] = DeleteSnapshotOperator.permissions
     permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(("source", "target"), permissions)
