@@ -170,12 +170,14 @@ def principal_exists(arn: str) -> bool:
     return find_role(arn) is not None or any(user.arn == arn for user in iam_backends[account]["aws"].users.values())
 
 
-def role_trusts_service(arn: str, service: str) -> bool:
+def role_trusts_service(arn: str, service: str, account: str | None = None) -> bool:
     """Whether a role exists and its trust policy lets an AWS service assume it.
 
     :param service: such as ``rds.amazonaws.com``.
+    :param account: account that it asks for, where the service says so (``aws:SourceAccount``).
     """
     role = find_role(arn)
+    context = {"aws:SourceAccount": account} if account else {}
     return role is not None and policy.allows(
-        role.assume_role_policy_document, policy.Request("sts:AssumeRole", service=service)
+        role.assume_role_policy_document, policy.Request("sts:AssumeRole", service=service, context=context)
     )

@@ -87,7 +87,7 @@ ENDS = {
     "efs": frozenset({"error", "ERROR", "PAUSED", "PAUSING"}),
     "backup": frozenset({"FAILED", "ABORTED", "PARTIAL", "EXPIRED"}),
     "eks": frozenset({"CREATE_FAILED", "DEGRADED", "FAILED"}),
-    "athena": frozenset({"FAILED", "CANCELLED"}),
+    "athena": frozenset({"FAILED", "CANCELLED", "RUNNING"}),
     "glue": frozenset({"FAILED", "CANCELLED"}),
 }
 

@@ -26,6 +26,7 @@ from localcloud.recorder import Recorder
 from localcloud.services import (
     alarms,
     athena,
+    buckets,
     functions,
     glue,
     iam,
@@ -121,6 +122,7 @@ def build(config: CloudConfig) -> tuple[Cloud, Guard]:
         stacks,
         tables,
         items,
+        buckets,
         queues,
         topics,
         athena,

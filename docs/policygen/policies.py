@@ -85,11 +85,12 @@ def statements(scope: Scope, actions: list[str], values: Values) -> list[Documen
         return _statement(scope.sid, actions, filled(scope.resources, values), condition)
     names = list(dict.fromkeys(_key_name(name) for setting in scope.keys for name in values[setting]))
     aliases = [name for name in names if name.startswith(("alias/", "${"))]
-    arns = [name if name.startswith("arn:") else KEY_ARN + name for name in names if name not in aliases]
+    key_arn = KEY_ARN.replace("${Region}", f"${{{scope.key_region}}}")
+    arns = [name if name.startswith("arn:") else key_arn + name for name in names if name not in aliases]
     # An alias is no resource of a policy; a key is known by its aliases through a condition.
     by_alias = {**condition, "ForAnyValue:StringEquals": {"kms:ResourceAliases": aliases}}
     return [
-        *(_statement(scope.sid, actions, filled([KEY_ARN + "*"], values), by_alias) if aliases else []),
+        *(_statement(scope.sid, actions, filled([key_arn + "*"], values), by_alias) if aliases else []),
         *_statement(f"{scope.sid}ByArn", actions, filled(arns, values), condition),
     ]
 

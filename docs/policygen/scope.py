@@ -31,6 +31,7 @@ class Scope:
     :param actions: those it allows, as far as an operator of the account declares them.
     :param resources: ARNs.
     :param keys: instead of resources: settings that name KMS keys of the account, by alias, id or ARN.
+    :param key_region: placeholder of the region that these keys are in.
     :param condition: as in IAM.
     :param part: policy of the role that it is in, beside the first: a role's inline policies may be 10,240 characters together,
         each managed one 6,144.
@@ -40,5 +41,6 @@ class Scope:
     actions: tuple[str, ...]
     resources: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    key_region: str = "Region"
     condition: Condition = field(default_factory=dict)
     part: str = ""

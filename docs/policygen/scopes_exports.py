@@ -37,11 +37,17 @@ _OF_DATABASES = (
     ),
     Scope("HandOverExportRole", ("iam:PassRole",), ("${ExportRole}",), condition={"StringEquals": EXPORTER}),
     Scope("LookAtExportRole", ("iam:GetRole",), ("${ExportRole}",)),
-    Scope("LookAtExportKey", ("kms:DescribeKey",), keys=("ExportKey",)),
+    Scope(
+        "LookAtExportKey",
+        ("kms:DescribeKey",),
+        keys=("ExportKey", "ExportCopyKey", "ExportDefaultKey"),
+        key_region="ExportRegion",
+    ),
     Scope(
         "LetRdsEncryptExports",
         ("kms:CreateGrant",),
-        keys=("ExportKey",),
+        keys=("ExportKey", "ExportCopyKey"),
+        key_region="ExportRegion",
         condition={"Bool": {"kms:GrantIsForAWSResource": "true"}},
     ),
     Scope("SeeExports", ("s3:ListBucket", "s3:GetBucketLocation"), (BUCKET,)),
@@ -51,6 +57,7 @@ _OF_DATABASES = (
         "DecryptExports",
         ("kms:Decrypt", "kms:GenerateDataKey"),
         keys=("ExportKey",),
+        key_region="ExportRegion",
         condition={"StringEquals": {"kms:ViaService": "s3.${ExportRegion}.amazonaws.com"}},
     ),
     Scope(

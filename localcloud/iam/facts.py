@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moto.athena.models import athena_backends
 from moto.awslambda.models import lambda_backends
 from moto.dynamodb.models import dynamodb_backends
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeKey, s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from localcloud import policy
@@ -140,6 +140,14 @@ class Facts:
     def execution(account: str, region: str, number: str) -> Any:
         """Find a query that was started in Athena, an :class:`~localcloud.services.athena.model.Execution`; None without."""
         return athena_backends[account][region].executions.get(number)
+
+    @staticmethod
+    def object_key(bucket: str, key: str) -> str | None:
+        """KMS key that an object is encrypted under; None without, and for what does not exist."""
+        partition, account = s3_backends.bucket_accounts.get(bucket, ("aws", ""))
+        owned = s3_backends[account][partition].buckets.get(bucket) if account else None
+        found = owned.keys.get(key) if owned else None
+        return found.kms_key_id if isinstance(found, FakeKey) and found.encryption == "aws:kms" else None
 
     def secret(self, account: str, region: str, name: str) -> FakeSecret | ReplicaSecret | None:
         """Secret by name or ARN."""

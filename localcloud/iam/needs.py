@@ -220,6 +220,8 @@ def _s3(call: Call, facts: Facts) -> Iterator[Need]:
             yield Need("s3:PutObjectRetention", f"{arn}/{key}")
         if call.action in ("GetObject", "HeadObject") and not facts.has_object(bucket, key):
             yield Need("s3:ListBucket", arn)  # only who may list a bucket is told that something is not in it
+        if call.action == "GetObject" and (encrypted_by := facts.object_key(bucket, key)):
+            yield from key_needs(call, facts, encrypted_by, ("Decrypt",), via="s3")
     copied = call.text("CopySource").lstrip("/")
     if copied:
         yield Need("s3:GetObject", f"arn:aws:s3:::{copied}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import cfnlint
 import generate
 import pytest
+import yaml
 from aurora_ops.core import environments, naming
 from aurora_ops.core.settings_retention import Retention
 from cfnlint.api import lint
@@ -337,6 +339,31 @@ def test_snapshots_under_a_policy_are_deleted_by_tag_or_by_the_names_of_the_sett
     without = policies.files(settings.model_copy(update={"retention": None}), needs_of(dags, settings))
     told = [one["Sid"] for document in without.values() for one in document["Statement"]]
     assert not [sid for sid in told if "Retained" in sid or "Prefixed" in sid or "KeysOfCopies" in sid]
+
+
+def test_copies_that_are_exported_and_crawlers_are_allowed_where_the_settings_want_them(tmp_path, monkeypatch) -> None:
+    """In the region of the copy, under its key too."""
+    shutil.copytree(INCLUDE, tmp_path / "include")
+    file = tmp_path / "include" / "config" / "staging.yaml"
+    content = yaml.safe_load(file.read_text())
+    copied = {"region": "eu-central-1", "kms_key_id": "alias/copies"}
+    more = {"name": "stock", "cluster": "prod-stock", "copy_first": copied, "catalogue": {"by": "crawler"}}
+    content["exports"]["databases"].append(more)
+    file.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("AURORA_OPS_INCLUDE", str(tmp_path / "include"))
+    changed = environments.resolve(environments.read(file)).settings
+    documents = policies.files(changed, needs_of(read_dags().dags.values(), changed))
+    found = {one["Sid"]: one for one in documents["source-exports.json"]["Statement"]}
+    assert found["CrawlExports"]["Resource"] == [
+        f"arn:aws:glue:{region}:111111111111:crawler/aurora-ops-export-stock"
+        for region in ("eu-west-1", "eu-central-1")
+    ]
+    assert found["RemoveExportCopies"]["Condition"] == OURS
+    assert found["CopyForExports"]["Action"] == ["rds:CopyDBClusterSnapshot"]
+    for sid in ("LookAtExportKey", "LetRdsEncryptExports"):
+        assert "arn:aws:kms:eu-central-1:111111111111:key/*" in found[sid]["Resource"]
+        assert "alias/copies" in found[sid]["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"]
+    assert "destination-exports.json" not in documents
 
 
 def test_long_names_are_covered_as_the_package_makes_them(settings) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from moto.athena.models import AthenaBackend
 from moto.glue.models import glue_backends
 
+from localcloud.services.athena.asking import Asking
 from localcloud.services.athena.catalog import columns_of
 from localcloud.services.athena.commands import read_command
 from localcloud.services.athena.errors import InvalidRequest, MalformedQueryError, MetadataError, QueryError
@@ -95,8 +96,7 @@ class LocalAthenaBackend(AthenaBackend):
         own = group.get("ResultConfiguration") or {}
         return own if group.get("EnforceWorkGroupConfiguration") else {**own, **client}
 
-    @staticmethod
-    def _location(configuration: dict[str, Any], number: str, *, is_table: bool) -> str:
+    def _location(self, configuration: dict[str, Any], number: str, *, is_table: bool) -> str:
         folder = configuration.get("OutputLocation")
         if not folder:
             raise InvalidRequest(NO_LOCATION)
@@ -104,7 +104,8 @@ class LocalAthenaBackend(AthenaBackend):
             bucket, _ = split(folder)
         except QueryError:
             raise InvalidRequest(f"outputLocation is not a valid S3 path: {folder}") from None
-        if bucket_of(bucket) is None:
+        asking = Asking(self.cloud, self.cloud.caller, self.region_name)
+        if bucket_of(bucket) is None or asking.may("s3:GetBucketLocation", f"arn:aws:s3:::{bucket}") is not None:
             raise InvalidRequest(f"Unable to verify/create output bucket {bucket}")
         return f"{folder.rstrip('/')}/{number}.{'csv' if is_table else 'txt'}"
 

@@ -101,6 +101,7 @@ class Catalog:
         if database == "information_schema":
             raise unsupported("information_schema: use SHOW and DESCRIBE", place)
         glue = glue_backends[self._asking.account][self._asking.region]
+        self.allow("glue:GetDatabase", database)
         self.allow("glue:GetTable", database, name)
         with self._asking.cloud.lock("glue"):
             found = glue.databases.get(database)

@@ -66,7 +66,7 @@ class Runs:
         self._pool.shutdown(cancel_futures=True)
 
     def _run(self, execution: Execution) -> None:
-        if execution.outcome is not None:
+        if execution.outcome is not None or execution.ends_in == "RUNNING":  # it runs until somebody stops it
             return
         asking = Asking(self._cloud, execution.caller, execution.region)
         try:

@@ -324,7 +324,7 @@ def check(given: dict[str, Any], account: str) -> None:
     :raises NotImplementedError: localcloud cannot do it.
     """
     role = arn_of(str(given.get("Role") or ""), account)
-    if not role_trusts_service(role, SERVICE):
+    if not role_trusts_service(role, SERVICE, account):
         raise InvalidInput(f"Service is unable to assume provided role {role}. Please verify role's TrustPolicy")
     targets = given.get("Targets") or {}
     if others := [name for name, value in targets.items() if value and name != "S3Targets"]:

@@ -25,6 +25,11 @@ class Query:
     reason: str
     may_pass: bool
 
+    @property
+    def under_way(self) -> bool:
+        """Tell whether it has not ended."""
+        return self.state in ("QUEUED", "RUNNING")
+
 
 class QueriesHook(AwsHook):
     """Queries of one account and region."""
@@ -53,6 +58,10 @@ class QueriesHook(AwsHook):
             str(status.get("StateChangeReason", "")),
             bool(status.get("AthenaError", {}).get("Retryable")),
         )
+
+    def stop(self, query_id: str) -> None:
+        """Cancel a query that nobody waits for any more (``StopQueryExecution``); one that has ended stays as it is."""
+        self.call("stop_query_execution", QueryExecutionId=query_id)
 
     def read_rows(self, query_id: str) -> list[list[str | None]]:
         """Read what a query of few rows answered, without the names of its columns (``GetQueryResults``).

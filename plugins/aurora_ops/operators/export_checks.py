@@ -12,7 +12,7 @@ from aurora_ops.core.tables import Table
 from aurora_ops.hooks.buckets import BucketsHook
 from aurora_ops.hooks.kms import KmsHook
 from aurora_ops.hooks.mysql import Login, MySqlHook
-from aurora_ops.hooks.rds import RdsHook
+from aurora_ops.hooks.rds import DEFAULT_KEY_ALIAS, RdsHook
 from aurora_ops.hooks.roles import RolesHook
 from aurora_ops.hooks.secrets import SecretsHook
 
@@ -119,10 +119,10 @@ class ExportCheck:
                     f"{self.database.cluster} is Aurora Serverless v1, which RDS does not export; restore a snapshot as a "
                     f"provisioned or Serverless v2 cluster (aurora_restore), and export that one's"
                 )
-        if not key_arn:
+        if not key_arn or self.database.copy_first:  # a copy is under the key of the settings
             return
-        key = KmsHook(self.conn_id, self.region).find_key(key_arn)
-        if key is not None and key.get("KeyManager") == "AWS":
+        default = KmsHook(self.conn_id, self.region).find_key(DEFAULT_KEY_ALIAS)  # others' keys need not be looked at
+        if default is not None and default["Arn"] == key_arn:
             raise ConfigError(
                 "exports.databases.copy_first",
                 None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from airflow.sdk import Context
 
@@ -10,7 +11,7 @@ from aurora_ops.core import naming
 from aurora_ops.core.exports import names
 from aurora_ops.core.settings_exports import Exports
 from aurora_ops.operators.base import Result
-from aurora_ops.operators.snapshots import CopySnapshotOperator
+from aurora_ops.operators.snapshots import CopySnapshotOperator, DeleteSnapshotOperator
 
 
 class CopyForExportOperator(CopySnapshotOperator):
@@ -23,6 +24,8 @@ class CopyForExportOperator(CopySnapshotOperator):
     :return: as ``CopySnapshotOperator``, and ``remove_id``, the copy; where none is asked for the snapshot as it is, and no copy.
     """
 
+    permissions: ClassVar[tuple[str, ...]] = CopySnapshotOperator.permissions
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(("source", "target"), permissions)
     template_fields = (*CopySnapshotOperator.template_fields, "database")
 
     def __init__(
@@ -51,3 +54,13 @@ class CopyForExportOperator(CopySnapshotOperator):
         self.source_region = self.source_regions[database.name]
         found = super().take_pass(context)
         return {**found, "remove_id": found["snapshot_id"]}
+
+
+class DeleteExportCopyOperator(DeleteSnapshotOperator):
+    """Delete the copy again, in whichever account it is, and wait until it is gone; see ``DeleteSnapshotOperator``.
+
+    :return: ``{"snapshot_id", "status": "absent"}``; ``snapshot_id`` is ``None`` where nothing was copied.
+    """
+
+    permissions: ClassVar[tuple[str, ...]] = DeleteSnapshotOperator.permissions
+    permissions_elsewhere: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(("source", "target"), permissions)

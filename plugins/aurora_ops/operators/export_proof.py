@@ -47,8 +47,8 @@ _GRACE_S = 600
 class ProveExportOperator(AthenaOperator):
     """Count an export's largest tables through Athena, and compare with what their Parquet files say.
 
-    The AWS operations are ``StartQueryExecution``, ``GetQueryExecution`` and ``GetQueryResults``. Traps of the provider's operator
-    that this one mends:
+    The AWS operations are ``StartQueryExecution``, ``GetQueryExecution`` and ``GetQueryResults``, and ``StopQueryExecution`` where
+    nobody waits for a query any more. Traps of the provider's operator that this one mends:
 
     - it is done when a query has succeeded, and gives its identifier back; nobody reads what was answered. Here it is read;
     - a call that is repeated because its answer was lost runs the query again. Here each try has a token
@@ -144,13 +144,16 @@ class ProveExportOperator(AthenaOperator):
         ti = context["ti"]
         self.query_execution_id = ti.xcom_pull(task_ids=self.task_id, key=QUERY_KEY, map_indexes=ti.map_index)
         if event["status"] == "timeout":
+            self._queries.stop(str(self.query_execution_id))
             raise WaitTimeoutError(event["message"])
         return self._compared(str(self.query_execution_id))
 
     def _compared(self, query_id: str) -> dict[str, Any]:
         """Read what was answered, and judge."""
-        hook = QueriesHook(str(self.aws_conn_id), self.region_name)
+        hook = self._queries
         found = hook.find_query(query_id)
+        if found.under_way:  # what watched it has failed; a further try asks anew
+            hook.stop(query_id)
         if found.state != SUCCEEDED:
             kind = TransientError if found.may_pass else PermanentError
             raise kind(f"athena: query {query_id} is {found.state}: {found.reason}")
@@ -167,6 +170,10 @@ class ProveExportOperator(AthenaOperator):
                 + "\n".join(wrong)
             )
         return {"tables": len(counts), "rows": sum(counts.values()), "query_id": query_id}
+
+    @property
+    def _queries(self) -> QueriesHook:
+        return QueriesHook(str(self.aws_conn_id), self.region_name)
 
     def _go_there(self) -> ExportedDatabase:
         """Find out whose export it is."""

@@ -75,6 +75,7 @@ def needs(lake: Lake) -> dict[str, dict[str, Any]]:
             "Action": ["athena:StartQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults"],
             "Resource": f"arn:aws:athena:eu-west-1:{STAGING}:workgroup/primary",
         },
+        "glue:GetDatabase": {"Action": "glue:GetDatabase", "Resource": catalog[:2]},
         "glue:GetTable": {"Action": "glue:GetTable", "Resource": catalog},
         "glue:GetPartitions": {"Action": "glue:GetPartitions", "Resource": catalog},
         "s3:ListBucket": {
@@ -83,6 +84,7 @@ def needs(lake: Lake) -> dict[str, dict[str, Any]]:
             "Condition": {"StringLike": {"s3:prefix": "t/*"}},
         },
         "s3:GetObject": {"Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{lake.bucket}/t/*"},
+        "s3:GetBucketLocation": {"Action": "s3:GetBucketLocation", "Resource": f"arn:aws:s3:::{lake.bucket}"},
         "results": {
             "Action": ["s3:PutObject", "s3:GetObject"],
             "Resource": f"arn:aws:s3:::{lake.bucket}/results/*",
@@ -97,6 +99,10 @@ def test_this_is_enough(allow, lake) -> None:
 @pytest.mark.parametrize(
     ("without", "reason"),
     [
+        (
+            "glue:GetDatabase",
+            "Insufficient permissions to execute the query. User: .* perform: glue:GetDatabase on resource",
+        ),
         ("glue:GetTable", "Insufficient permissions to execute the query. User: .* perform: glue:GetTable on resource"),
         ("glue:GetPartitions", "Insufficient permissions to execute the query. User: .* perform: glue:GetPartitions"),
         ("s3:ListBucket", "PERMISSION_DENIED: Access denied on S3 path: s3://lake-.*/t/1"),
@@ -124,6 +130,13 @@ def test_starting_and_reading_results_are_rights_of_the_work_group(allow, lake) 
     assert role.ended(number)["Status"]["State"] == "SUCCEEDED"
     with pytest.raises(ClientError, match="s3:GetObject"):
         role.athena.get_query_results(QueryExecutionId=number)
+
+
+def test_a_bucket_that_cannot_be_located_takes_no_results(allow, lake) -> None:
+    held = needs(lake)
+    del held["s3:GetBucketLocation"]
+    with pytest.raises(ClientError, match="Unable to verify/create output bucket"):
+        allow(*held.values()).start("SELECT 1")
 
 
 def test_encrypted_objects_need_their_key(allow, lake, cloud) -> None:

@@ -152,6 +152,10 @@ class Lab:
         :param along: whether a refresh takes files and jobs along.
         """
         place_include(self.include, along=along)
+        self.reread()
+
+    def reread(self) -> None:
+        """Have the files of DAGs read anew: the environment's file has changed."""
         if self._process is not None:
             self._process.reread()
 
@@ -244,16 +248,24 @@ def deploy(lab: Lab, name: str, account: str) -> None:
     parameters = {"TrustedPrincipalArn": AIRFLOW_USER_ARN, "ExternalId": EXTERNAL_ID}
     if name == "destination":
         parameters["SqlFunction"] = SQL_FUNCTION
+    make_stack(lab, account, f"aurora-ops-{name}", f"iam-{name}.yaml", parameters)
+
+
+def make_stack(lab: Lab, account: str, name: str, template: str, parameters: dict[str, str]) -> None:
+    """Make a stack of one of the package's templates, with all rights.
+
+    :param template: file in ``include/templates``.
+    """
     stacks = lab.admin(account, "cloudformation")
     stacks.create_stack(
-        StackName=f"aurora-ops-{name}",
-        TemplateBody=(TEMPLATES / f"iam-{name}.yaml").read_text(),
+        StackName=name,
+        TemplateBody=(TEMPLATES / template).read_text(),
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )
 
     def status() -> str:
-        return str(stacks.describe_stacks(StackName=f"aurora-ops-{name}")["Stacks"][0]["StackStatus"])
+        return str(stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
 
     assert until(lambda: status() != "CREATE_IN_PROGRESS")
-    assert status() == "CREATE_COMPLETE", stacks.describe_stack_events(StackName=f"aurora-ops-{name}")["StackEvents"]
+    assert status() == "CREATE_COMPLETE", stacks.describe_stack_events(StackName=name)["StackEvents"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from aurora_ops.core import environments
 from aurora_ops.core.settings import Environment
+from aurora_ops.core.settings_exports import ExportedDatabase
 from policygen.minimal import without_repetition
 from policygen.policies import FILES, statements
 from policygen.scopes import SCOPES
@@ -29,6 +30,13 @@ PRINCIPALS = {
     "worker": AIRFLOW_USER_ARN,
 }
 SQL_FUNCTION = "run-sql"
+COPIED = "copied"
+"""Snapshot of which a copy is exported."""
+COPIED_AND_CRAWLED: dict[str, Any] = {
+    "copy_first": {"kms_key_id": "alias/shop-prod"},
+    "catalogue": {"by": "crawler"},
+}
+"""What the settings say of a database, snapshots of which are copied first, and whose tables a crawler makes."""
 Document = dict[str, Any]
 Asked = dict[str, list[tuple[str, str, Need]]]
 """Action to region, call and need."""
@@ -43,17 +51,27 @@ def documents(name: str) -> list[Document]:
 
 
 def left_out(name: str, there: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Write the statements that are not there, for an environment with a function that runs SQL."""
+    """Write the statements that are not there, for an environment with all that the example does without."""
     places = {file: place for place, file in FILES.items()}
     if name not in places:
         return []
-    settings = environment()
-    database = settings.database.model_copy(update={"sql_function": SQL_FUNCTION})
-    values = of_environment(settings.model_copy(update={"database": database}), places[name])
+    values = of_environment(with_more(environment()), places[name])
+    if values["ExportCopied"]:  # the whole pattern, any snapshot, would make other statements needless
+        values["ExportCopied"] = [COPIED, *values["ExportCopies"]]
     missing = [scope for scope in SCOPES[places[name]] if scope.sid not in {one["Sid"] for one in there}]
     more = [one for scope in missing for one in statements(scope, list(scope.actions), values)]
     reduced = without_repetition([*there, *more])[len(there) :]  # what the others allow already is not missing
     return [one for one in reduced if one["Action"]]
+
+
+def with_more(settings: Environment) -> Environment:
+    """Have a function run SQL, copies of snapshots exported, and a crawler make their tables."""
+    database = settings.database.model_copy(update={"sql_function": SQL_FUNCTION})
+    assert settings.exports is not None
+    (first,) = settings.exports.databases
+    exported = ExportedDatabase.model_validate({**first.model_dump(exclude_unset=True), **COPIED_AND_CRAWLED})
+    exports = settings.exports.model_copy(update={"databases": [exported]})
+    return settings.model_copy(update={"database": database, "exports": exports})
 
 
 def environment() -> Environment:

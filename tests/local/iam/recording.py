@@ -14,8 +14,16 @@ from tests.local.iam.lab import Lab, Run
 LOCK = {"pk": {"S": f"refresh#{STAGING}#staging-shop"}, "sk": {"S": "lock"}}
 REFRESH, REAPER, RETENTION = "refresh_staging", "reap_expired", "snapshot_retention_staging"
 AUDIT_LOGS = tuple(f"audit_log_{what}_staging" for what in ("backup", "compact", "verify"))
-EVENTS = "snapshot_export_events_staging"
-OF_ALL = (REFRESH, REAPER, RETENTION, "aurora_restore_drill", *AUDIT_LOGS, EVENTS)  # no environment is asked for
+EVENTS, EXPORT = "snapshot_export_events_staging", "snapshot_export_staging"
+OF_ALL = (
+    REFRESH,
+    REAPER,
+    RETENTION,
+    "aurora_restore_drill",
+    *AUDIT_LOGS,
+    EVENTS,
+    EXPORT,
+)  # no environment is asked for
 READY_S = 60
 Conf = Mapping[str, Any]
 
@@ -28,6 +36,7 @@ class Recording:
     :param conf: its parameters, or what makes them of the cloud as it is then.
     :param path: what is particular about it, where it is not the only one of its DAG.
     :param before: prepares what it shall meet.
+    :param after: takes back what others shall not meet.
     :param listens: what the triggerer does, under the policies, before it runs.
     :param fails: the task that must fail; empty where the run must succeed.
     :param calls: calls that it must make, or it has not taken the path that it is here for.
@@ -39,6 +48,7 @@ class Recording:
     conf: Conf | Callable[[Lab], Conf] = field(default_factory=dict)
     path: str = ""
     before: Callable[[Lab], None] | None = None
+    after: Callable[[Lab], None] | None = None
     listens: Callable[[Lab], None] | None = None
     fails: str = ""
     calls: tuple[str, ...] = ()
@@ -63,6 +73,8 @@ class Recording:
             self.listens(lab)
         found = lab.run(self.dag_id, conf, self.moment, since=began)
         lab.operation("faults-clear")
+        if self.after is not None:
+            self.after(lab)
         lab.admin(SHARED, "dynamodb").delete_item(TableName="aurora-ops-runs", Key=LOCK)
         return found
 

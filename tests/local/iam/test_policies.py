@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from aurora_ops.operators.export_crawl import CrawlExportOperator
+from aurora_ops.operators.export_proof import ProveExportOperator
 from aurora_ops.operators.following import PERMISSIONS as FOLLOWED
 from aurora_ops.operators.operations import PERMISSIONS as ENDED
-from policygen import scopes_upkeep
+from policygen import scopes_export_setup, scopes_exports, scopes_upkeep
 from policygen.minimal import without_repetition
 from policygen.needs import FREE, needs_of
 from policygen.policies import FILES
 from policygen.scopes import SCOPES
 
+from devstack.settings import REPO
 from tests.contracts.conftest import CONCRETE
 from tests.graph.conftest import read_dags
 from tests.local.iam.conftest import RECORDINGS
 from tests.local.iam.denials import DENIALS
 from tests.local.iam.lab import PLACES, Lab, Run
-from tests.local.iam.policies import PRINCIPALS, denied, documents, environment, every_action, without
+from tests.local.iam.policies import (
+    COPIED_AND_CRAWLED,
+    PRINCIPALS,
+    denied,
+    documents,
+    environment,
+    every_action,
+    without,
+)
 
 pytestmark = [pytest.mark.local, pytest.mark.long]
 
-CLASSES = {operator.__name__: operator for operator in CONCRETE}
+OF_PROVIDERS: tuple[type[Any], ...] = (CrawlExportOperator, ProveExportOperator)
+CLASSES: dict[str, type[Any]] = {operator.__name__: operator for operator in (*CONCRETE, *OF_PROVIDERS)}
+OF_EXPORTS = (*scopes_exports.TARGET, *scopes_export_setup.LOOKS)
 # The example keeps snapshots of the target only, under keys with an alias; tests/contracts and tests/local/upkeep have the others.
 UNSET = {
     # ... and audit logs as their bucket encrypts them
@@ -38,10 +54,12 @@ UNSET = {
         "ReadKeysOfFiles",
         "ReadOwnShares",
         "SeeLogInstances",
-        "SeeExportedSnapshots",
-        "HearOfSnapshots",
+        # ... none of whose databases is exported: the source has the same statements
+        *(scope.sid for scope in OF_EXPORTS),
     },
 }
+# Its tasks set things up; their policy is one of its own, which tests/local/export/test_setup.py compares with what they ask.
+NOT_RECORDED = {"snapshot_export_setup_staging"}
 # It waits for a person's answer, which nobody gives here; it announces as the record of a run does.
 ASKS_A_PERSON = "ApproveSwitchOperator"
 
@@ -57,7 +75,7 @@ def test_every_path_is_allowed(recorded, name) -> None:
 
 
 def test_every_dag_is_recorded(lab: Lab, recorded: dict[str, Run]) -> None:
-    assert {RECORDINGS[name].dag_id for name in recorded} == set(lab.dag_ids)
+    assert {RECORDINGS[name].dag_id for name in recorded} == set(lab.dag_ids) - NOT_RECORDED
 
 
 def test_a_switch_that_fails_was_undone(recorded) -> None:
@@ -89,13 +107,16 @@ def test_the_roles_of_the_templates_have_the_policies_of_the_files(lab: Lab) -> 
         for statement in deployed:  # two parameters may name one key
             aliases = statement.get("Condition", {}).get("ForAnyValue:StringEquals", {})
             aliases.update({key: list(dict.fromkeys(names)) for key, names in aliases.items()})
-        wanted = [statement for document in documents(name) for statement in document["Statement"]]
+        every = [statement for document in documents(name) for statement in document["Statement"]]
+        wanted = [statement for statement in every if statement["Sid"] not in NOT_IN_TEMPLATES]
         for statement in wanted:
             statement["Resource"] = IN_TEMPLATES.get(statement["Sid"], statement["Resource"])
         reduced = [statement for statement in without_repetition(by_sid(deployed)) if statement["Action"]]
         assert by_sid(reduced) == by_sid(wanted)
 
 
+# Copies are exported, and crawlers make tables, by the settings only: who wants that takes the files.
+NOT_IN_TEMPLATES = {"CopyForExports", "TagExportCopies", "RemoveExportCopies", "CrawlExports"}
 # Of these a template has one pattern.
 IN_TEMPLATES = {
     "ReadRestoreSecrets": ["arn:aws:secretsmanager:eu-west-1:222222222222:secret:aurora-restore/*"],
@@ -121,6 +142,17 @@ def test_without_any_one_action_a_call_is_denied(asked, name, sid, action) -> No
     assert denied(name, reduced, asked[name], action), f"nothing needs {action} of {sid}"
 
 
+@pytest.fixture
+def more_include(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DAGs are read with a further database, whose snapshots are copied first, and whose tables a crawler makes."""
+    shutil.copytree(REPO / "include", tmp_path / "include")
+    file = tmp_path / "include" / "config" / "staging.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["exports"]["databases"].append({"name": "more", "cluster": "prod-more", **COPIED_AND_CRAWLED})
+    file.write_text(yaml.safe_dump(content))
+    monkeypatch.setenv("AURORA_OPS_INCLUDE", str(tmp_path / "include"))
+
+
 def unset(place: str) -> set[str]:
     """Actions that only statements allow which the example leaves out."""
     allowed = {scope.sid: set(scope.actions) for scope in SCOPES[place]}
@@ -129,10 +161,11 @@ def unset(place: str) -> set[str]:
     return set().union(*(allowed[sid] for sid in left_out)) - set().union(*here)
 
 
-def test_operators_declare_what_they_use_and_nothing_else(recorded) -> None:
+def test_operators_declare_what_they_use_and_nothing_else(recorded, more_include) -> None:
     """In each account. An operator that takes its passes, or its declaration, from another one may use what that one uses.
 
-    What writing down a followed step needs is declared once for all of them, and so is what ending an operation does.
+    What writing down a followed step needs is declared once for all of them, and so is what ending an operation does. The target
+    has no database that is exported: what exports need there is looked at in the source.
     """
     declared: dict[tuple[str, str], set[str]] = {}
     for place, actions in needs_of(read_dags().dags.values(), environment()).items():
@@ -145,6 +178,8 @@ def test_operators_declare_what_they_use_and_nothing_else(recorded) -> None:
         there, here = declared.get((operator, place), set()), used.get((operator, place), set())
         related = (used.get((other, place), set()) for other in CLASSES if takes_passes(operator, other))
         alike = (found for (other, _), found in used.items() if home(other) is home(operator))
+        if place == "target" and is_for_exports(operator):
+            alike = (*alike, used.get((operator, "source"), set()))
         shared = (set(once) for once in (FOLLOWED, ENDED) if place == "orchestrator" and there >= set(once))
         if here - there:
             lacking[operator, place] = sorted(here - there)
@@ -166,6 +201,12 @@ def uses(recorded: dict[str, Run]) -> dict[tuple[str, str], set[str]]:
 
 def takes_passes(operator: str, other: str) -> bool:
     return issubclass(CLASSES[operator], CLASSES[other]) or issubclass(CLASSES[other], CLASSES[operator])
+
+
+def is_for_exports(operator: str) -> bool:
+    """Tell whether an operator declares for the target's account what exports need there."""
+    elsewhere = getattr(CLASSES[operator], "permissions_elsewhere", {})
+    return not {action for scope in OF_EXPORTS for action in scope.actions}.isdisjoint(elsewhere.get("target", ()))
 
 
 def home(operator: str) -> type:

@@ -29,12 +29,16 @@ class FakeAthena:
         self.rows: list[list[str]] = ANSWER
         self.error: dict[str, Any] = {}
         self.started: list[dict[str, Any]] = []
+        self.stopped: list[str] = []
 
     def answer(self, name: str, **arguments: Any) -> dict[str, Any]:
         if name == "GetQueryExecution":
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             status = {"State": state, "StateChangeReason": "SYNTAX_ERROR: line 1", "AthenaError": self.error}
             return {"QueryExecution": {"Status": status}}
+        if name == "StopQueryExecution":
+            self.stopped.append(arguments["QueryExecutionId"])
+            return {}
         assert name == "GetQueryResults"
         return {"ResultSet": {"Rows": [{"Data": [{"VarCharValue": cell} for cell in row]} for row in self.rows]}}
 
@@ -168,6 +172,18 @@ def test_a_query_that_does_not_end_is_not_waited_for_for_ever(athena) -> None:
     assert event["status"] == "timeout"
     with pytest.raises(WaitTimeoutError):
         make().read_answer(ctx, event)
+    assert athena.stopped == ["q-1"]
+
+
+def test_a_query_that_cannot_be_watched_is_stopped(athena) -> None:
+    athena.states = ["RUNNING"]
+    ctx = context()
+    ctx["ti"].task_id = "prove_export"
+    with pytest.raises(TaskDeferred):
+        make().execute(ctx)
+    with pytest.raises(PermanentError, match="query q-1 is RUNNING"):
+        make().read_answer(ctx, {"status": "failed", "message": "athena:get_query_execution: AccessDenied"})
+    assert athena.stopped == ["q-1"]
 
 
 def test_each_try_has_a_token_of_its_own_and_the_same_try_the_same(athena) -> None:

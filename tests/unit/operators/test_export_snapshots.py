@@ -348,6 +348,13 @@ class TestRefusedBeforeTheCall:
         with pytest.raises(ConfigError, match="enable it"):
             drive(export(database={"kms_key_id": key}))
 
+    def test_snapshot_under_the_default_key_of_rds(self, rds, export, aws_session, calls) -> None:
+        default = aws_session.client("kms").describe_key(KeyId="alias/aws/rds")["KeyMetadata"]["Arn"]
+        calls.clear()
+        rds.snapshot(NAME, SnapshotType="automated", KmsKeyId=default)
+        with pytest.raises(ConfigError, match=r"copy_first.*encrypted under AWS's default key"):
+            drive(export())
+
     def test_serverless_v1(self, rds, export) -> None:
         rds.clusters["prod"]["EngineMode"] = "serverless"
         with pytest.raises(StateError, match="Serverless v1"):

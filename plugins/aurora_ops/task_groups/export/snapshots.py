@@ -9,11 +9,10 @@ from airflow.sdk import BaseOperator, TriggerRule, task_group
 
 from aurora_ops.core.settings import Environment
 from aurora_ops.core.settings_exports import ExportedDatabase, Exports
-from aurora_ops.operators.export_copies import CopyForExportOperator
+from aurora_ops.operators.export_copies import CopyForExportOperator, DeleteExportCopyOperator
 from aurora_ops.operators.export_plan import PlanExportsOperator, place_of
 from aurora_ops.operators.export_record import RecordExportOperator, RecordExportsOperator
 from aurora_ops.operators.export_snapshots import ExportSnapshotOperator
-from aurora_ops.operators.snapshots import DeleteSnapshotOperator
 from aurora_ops.task_groups.export.catalogue import catalogue_export
 from aurora_ops.task_groups.mapped import end_whole, listed
 from aurora_ops.task_groups.typed import Outputs, at
@@ -130,7 +129,7 @@ def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> l
     )
     last >> recorded
     if copied is not None:
-        removed = DeleteSnapshotOperator(
+        removed = DeleteExportCopyOperator(
             task_id="delete_copy", snapshot_id=Outputs(copied)["remove_id"], trigger_rule=TriggerRule.ALL_DONE, **there
         )
         exported >> removed
