@@ -27,6 +27,8 @@ SOURCE, LIKE = "prod-shop", "backfill-data"
 DATABASES = {"shop": SOURCE, "orders": "prod-orders", "billing": "prod-billing"}
 BY_HAND = "by-hand"
 HOUR = 4
+MOST_RUNS = 12
+"""Days of the backfill at a time."""
 _KILLED = ("scheduler", "triggerer", "api-server", "dag-processor")
 
 
@@ -39,18 +41,23 @@ class Span:
     end: float
 
 
-def settle(include: Path, *, most_runs: int = 12) -> None:
+def settle(include: Path, *, proof: bool = True) -> None:
     """Have three databases exported to one bucket, by one role, under one key.
 
     :param include: folder whose environment's file is changed.
-    :param most_runs: days of the backfill at a time.
+    :param proof: whether each export is counted through Athena.
     """
     file = include / "config" / "staging.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     (first,) = content["exports"]["databases"]
-    shared = {"bucket": BUCKET, "role_arn": ROLE_ARN, "kms_key_id": ALIAS, "catalogue": {"workgroup": NAME}}
+    shared = {
+        "bucket": BUCKET,
+        "role_arn": ROLE_ARN,
+        "kms_key_id": ALIAS,
+        "catalogue": {"workgroup": NAME, "proof": proof},
+    }
     content["exports"] |= {
-        "most_runs": most_runs,
+        "most_runs": MOST_RUNS,
         "databases": [{**first, **shared, "name": name, "cluster": cluster} for name, cluster in DATABASES.items()],
     }
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -119,7 +126,14 @@ class Backfill:
         self.stack.api.set_paused(DAG_ID, paused=False)
         ends = self.days[-1] + timedelta(days=1)
         command = [sys.executable, "-m", "airflow", "backfill", "create", "--dag-id", DAG_ID]
-        command += ["--from-date", self.days[0].isoformat(), "--to-date", ends.isoformat(), "--max-active-runs", "12"]
+        command += [
+            "--from-date",
+            self.days[0].isoformat(),
+            "--to-date",
+            ends.isoformat(),
+            "--max-active-runs",
+            str(MOST_RUNS),
+        ]
         self.began = time.time()
         subprocess.run(
             command, env=self.stack.config.airflow_env(self.stack.postgres.url()), check=True, capture_output=True

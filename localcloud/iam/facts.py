@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moto.athena.models import athena_backends
 from moto.awslambda.models import lambda_backends
 from moto.dynamodb.models import dynamodb_backends
-from moto.s3.models import FakeKey, s3_backends
+from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from localcloud import policy
@@ -60,11 +60,8 @@ class Facts:
 
     def has_object(self, bucket: str, key: str) -> bool:
         """Whether there is an object; so there is for nobody in a bucket that does not exist, which is said as such."""
-        for account in list(s3_backends.values()):
-            for store in list(account.values()):
-                if bucket in store.buckets:
-                    return key in store.buckets[bucket].keys
-        return True
+        found = _bucket(bucket)
+        return found is None or key in found.keys
 
     def efs_tags(self, arn: str) -> dict[str, str]:
         """Tags of a file system or access point; none for what does not exist."""
@@ -144,8 +141,7 @@ class Facts:
     @staticmethod
     def object_key(bucket: str, key: str) -> str | None:
         """KMS key that an object is encrypted under; None without, and for what does not exist."""
-        partition, account = s3_backends.bucket_accounts.get(bucket, ("aws", ""))
-        owned = s3_backends[account][partition].buckets.get(bucket) if account else None
+        owned = _bucket(bucket)
         found = owned.keys.get(key) if owned else None
         return found.kms_key_id if isinstance(found, FakeKey) and found.encryption == "aws:kms" else None
 
@@ -180,3 +176,8 @@ def names_directly(document: str, action: str, caller: Caller) -> bool:
         if asked and statement["Effect"] == "Allow" and caller.principal_arn in names:
             return True
     return False
+
+
+def _bucket(name: str) -> FakeBucket | None:
+    partition, account = s3_backends.bucket_accounts.get(name, ("aws", ""))
+    return s3_backends[account][partition].buckets.get(name) if account else None

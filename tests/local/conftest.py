@@ -108,14 +108,18 @@ def stack() -> Iterator[RunningStack]:
 
 
 @contextmanager
-def running_stack(*, along: bool, settle: Callable[[Path], None] | None = None) -> Iterator[RunningStack]:
+def running_stack(
+    *, along: bool, settle: Callable[[Path], None] | None = None, poll_s: float = POLL_S
+) -> Iterator[RunningStack]:
     """Run a stack of one's own.
 
     :param along: whether its refresh takes files and jobs along.
     :param settle: changes its copy of ``include`` before anything is started.
+    :param poll_s: how often waits look. Where processors are busy, Airflow takes a task that goes on before its worker's end was
+        noticed for a lost one, and tries it again.
     """
     isolate_this_process()
-    running = claim_stack(along=along)
+    running = claim_stack(along=along, poll_s=poll_s)
     if settle is not None:
         settle(running.config.include)
     shutil.rmtree(running.config.airflow_home, ignore_errors=True)
@@ -130,7 +134,7 @@ def running_stack(*, along: bool, settle: Callable[[Path], None] | None = None) 
     running.postgres.delete()
 
 
-def claim_stack(*, along: bool) -> Stack:
+def claim_stack(*, along: bool, poll_s: float = POLL_S) -> Stack:
     """Return a stack that is ours: the first whose folder no other test session holds."""
     base = StackConfig.from_env()
     config = StackConfig(
@@ -141,7 +145,7 @@ def claim_stack(*, along: bool) -> Stack:
         cloud_port=free_port(),
         db_port=free_port(everywhere=True),
         wait_s=WAIT_S,
-        poll_s=POLL_S,
+        poll_s=poll_s,
         seed_rows=SEED_ROWS,
         mariadb_prefix=base.mariadb_prefix,
     )

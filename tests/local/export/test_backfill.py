@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -18,12 +19,13 @@ from tests.local.iam.lab import attach
 pytestmark = pytest.mark.local
 
 DAYS, LIMIT, OTHERS = 14, 5, 2
+POLL_S = 2
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    """A stack on which three databases are exported."""
-    with running_stack(along=False, settle=settle) as found:
+    """A stack on which three databases are exported; that Athena answers from them is shown in ``exporting``."""
+    with running_stack(along=False, settle=partial(settle, proof=False), poll_s=POLL_S) as found:
         provide(found.aws)
         attach(SimpleNamespace(include=found.config.include, admin=found.aws))
         yield found
