@@ -170,8 +170,8 @@ class StackConfig:
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
             # A worker's end is noticed within this time; later than a short deferral, and Airflow takes the task for lost.
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            # What a scheduler that was killed has left running is taken up after a minute instead of five.
-            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+            # What a scheduler that was killed had at work is taken up within a minute instead of six.
+            "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
             # A new DAG file is seen within seconds instead of five minutes.
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             # A file that has changed is parsed at once; parsing all of them again every half minute keeps a processor busy.
