@@ -27,7 +27,7 @@ SOURCE, LIKE = "prod-shop", "backfill-data"
 DATABASES = {"shop": SOURCE, "orders": "prod-orders", "billing": "prod-billing"}
 BY_HAND = "by-hand"
 HOUR = 4
-MOST_RUNS = 12
+MOST_RUNS = 6
 """Days of the backfill at a time."""
 _KILLED = ("scheduler", "triggerer", "api-server", "dag-processor")
 
