@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -21,6 +22,8 @@ from policygen.values import ROLE_NAMES, Values, of_environment
 FILES = {"orchestrator": "orchestrator", "source": "source", "target": "destination"}
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 VERSION = "2012-10-17"
+LONGEST_MANAGED_POLICY = 6_144
+"""Characters of a managed policy, white space left out (IAM's quotas)."""
 KEY_ARN = "arn:${Partition}:kms:${Region}:${Account}:key/"
 Document = dict[str, Any]
 
@@ -203,7 +206,11 @@ def files(settings: Environment, needs: Needs, setup_needs: Needs | None = None)
         values = of_environment(settings, place)
         policies = role_policies(place, needs, values)
         for part, policy in policies.items():
-            found[f"{name}-{part}.json" if part else f"{name}.json"] = policy
+            if not part:
+                found[f"{name}.json"] = policy
+                continue
+            for number, piece in enumerate(_divided(policy), 1):
+                found[f"{name}-{part}{f'-{number}' if number > 1 else ''}.json"] = piece
         found[f"trust-{name}.json"] = trust_policy()
         if setup_needs and (setup := setup_policy(place, setup_needs, values)):
             found[f"setup-{name}.json"] = setup
@@ -211,3 +218,28 @@ def files(settings: Environment, needs: Needs, setup_needs: Needs | None = None)
             every = [statement for policy in policies.values() for statement in policy["Statement"]]
             found[f"key-{name}.json"] = key_policy(name, every, role_arns[place])
     return found
+
+
+def _divided(policy: Document) -> list[Document]:
+    """Divide a policy that is longer than a managed one may be: an environment may name ever so many databases.
+
+    :raises GenerationError: one statement alone is too long.
+    """
+    found: list[Document] = []
+    for statement in policy["Statement"]:
+        whole = {"Version": VERSION, "Statement": [*(found[-1]["Statement"] if found else []), statement]}
+        if found and _length(whole) < LONGEST_MANAGED_POLICY:
+            found[-1] = whole
+            continue
+        alone = {"Version": VERSION, "Statement": [statement]}
+        if _length(alone) >= LONGEST_MANAGED_POLICY:
+            raise GenerationError(
+                f"{statement['Sid']} names {len(statement['Resource'])} resources, more than a managed policy may hold: write a "
+                "policy with patterns of names in its place, or divide the environment"
+            )
+        found.append(alone)
+    return found
+
+
+def _length(policy: Document) -> int:
+    return len(re.sub(r"\s", "", json.dumps(policy)))

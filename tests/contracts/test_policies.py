@@ -353,7 +353,9 @@ def test_copies_that_are_exported_and_crawlers_are_allowed_where_the_settings_wa
     monkeypatch.setenv("AURORA_OPS_INCLUDE", str(tmp_path / "include"))
     changed = environments.resolve(environments.read(file)).settings
     documents = policies.files(changed, needs_of(read_dags().dags.values(), changed))
-    found = {one["Sid"]: one for one in documents["source-exports.json"]["Statement"]}
+    every = [documents[f"source-exports{more}.json"] for more in ("", "-2")]
+    assert all(len(re.sub(r"\s", "", json.dumps(one))) < LONGEST_MANAGED_POLICY for one in every)
+    found = {one["Sid"]: one for document in every for one in document["Statement"]}
     assert found["CrawlExports"]["Resource"] == [
         f"arn:aws:glue:{region}:111111111111:crawler/aurora-ops-export-stock"
         for region in ("eu-west-1", "eu-central-1")
@@ -364,6 +366,27 @@ def test_copies_that_are_exported_and_crawlers_are_allowed_where_the_settings_wa
         assert "arn:aws:kms:eu-central-1:111111111111:key/*" in found[sid]["Resource"]
         assert "alias/copies" in found[sid]["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"]
     assert "destination-exports.json" not in documents
+
+
+def test_what_a_managed_policy_cannot_hold_is_divided_and_one_statement_that_is_too_long_is_refused(settings) -> None:
+    def generated(count: int) -> dict[str, Any]:
+        (one,) = settings.exports.databases
+        many = [one.model_copy(update={"name": f"db{n}", "cluster": f"prod-db{n}"}) for n in range(count)]
+        exports = settings.exports.model_copy(update={"databases": many})
+        changed = settings.model_copy(update={"exports": exports})
+        return policies.files(changed, needs_of(read_dags().dags.values(), settings))
+
+    found = generated(12)
+    parts = [document for name, document in found.items() if name.startswith("source-exports")]
+    assert len(parts) > 1
+    assert all(len(re.sub(r"\s", "", json.dumps(one))) < LONGEST_MANAGED_POLICY for one in parts)
+    sids = [one["Sid"] for document in parts for one in document["Statement"]]
+    assert len(set(sids)) == len(sids)
+    assert {"StartExportTask"} <= {
+        action.split(":")[1] for document in parts for one in document["Statement"] for action in one["Action"]
+    }
+    with pytest.raises(GenerationError, match="names 200 resources, more than a managed policy may hold"):
+        generated(200)
 
 
 def test_long_names_are_covered_as_the_package_makes_them(settings) -> None:
