@@ -67,7 +67,8 @@ def test_results_of_what_is_not_over_are_refused(lake) -> None:
     number = lake.start("SELECT 1")
     with pytest.raises(ClientError) as early:
         lake.athena.get_query_results(QueryExecutionId=number)
-    assert code(early) == ("InvalidRequestException", "Query has not yet finished. Current state: QUEUED")
+    assert code(early)[0] == "InvalidRequestException"
+    assert code(early)[1].startswith("Query has not yet finished. Current state: ")
     lake.ended(number)
     failed = lake.start("SELECT 1 / 0")
     lake.ended(failed)
