@@ -34,6 +34,7 @@ def test_an_object_under_a_key_is_read_only_with_the_key() -> None:
     made = Call(Caller("111111111111", ROLE, ROLE), "eu-west-1", "s3", "GetObject", {"Bucket": "b", "Key": "k"})
     key = SimpleNamespace(arn=KEY, aliases=["alias/exports"], key_manager="CUSTOMER")
     facts: Any = SimpleNamespace(
+        has_object=lambda *_: True,
         object_key=lambda bucket, name: KEY if (bucket, name) == ("b", "k") else None,
         key=lambda account, region, name: key,
         key_allows_directly=lambda *_: False,
@@ -45,3 +46,5 @@ def test_an_object_under_a_key_is_read_only_with_the_key() -> None:
     ]
     facts.object_key = lambda *_: None
     assert needs_of(made, facts) == [Need("s3:GetObject", "arn:aws:s3:::b/k")]
+    facts.has_object = lambda *_: False
+    assert needs_of(made, facts)[1:] == [Need("s3:ListBucket", "arn:aws:s3:::b")]
