@@ -38,11 +38,13 @@ class Caller:
     :param account: account id that the credentials belong to.
     :param arn: ``arn:aws:iam::A:user/u``, or ``arn:aws:sts::A:assumed-role/r/session``, or ``arn:aws:iam::A:root``.
     :param principal_arn: what policies name: the role's ARN for an assumed role, else ``arn``.
+    :param called_via: services that call in the caller's name, as ``aws:CalledVia`` has them.
     """
 
     account: str
     arn: str
     principal_arn: str
+    called_via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

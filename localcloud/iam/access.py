@@ -136,6 +136,7 @@ def judge(documents: list[list[str]], caller: Caller, region: str, need: Need) -
         "aws:PrincipalAccount": caller.account,
         "aws:RequestedRegion": region,
         "aws:ResourceAccount": account,
+        **({"aws:CalledVia": caller.called_via} if caller.called_via else {}),
         **need.context,
     }
     request = policy.Request(need.action, caller.account, caller.principal_arn, context=context, resource=need.resource)

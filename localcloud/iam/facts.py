@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moto.athena.models import athena_backends
 from moto.awslambda.models import lambda_backends
 from moto.dynamodb.models import dynamodb_backends
+from moto.kms.models import kms_backends
 from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
@@ -57,6 +58,11 @@ class Facts:
         """Name of a table's partition key; None for a table that does not exist."""
         found = dynamodb_backends[account][region].tables.get(table.rpartition("/")[2])
         return str(found.hash_key_attr) if found else None
+
+    @staticmethod
+    def key_tags(key: Key) -> dict[str, str]:
+        """Tags of a KMS key."""
+        return dict(kms_backends[key.account_id][key.region].tagger.get_tag_dict_for_resource(key.id))
 
     def has_object(self, bucket: str, key: str) -> bool:
         """Whether there is an object; so there is for nobody in a bucket that does not exist, which is said as such."""

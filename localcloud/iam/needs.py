@@ -79,18 +79,23 @@ def _anything(call: Call, _facts: Facts) -> Iterator[Need]:
 def _kms(call: Call, facts: Facts) -> Iterator[Need]:
     if call.action == "RetireGrant":
         return  # allowed by the grant itself
-    name = call.text("TargetKeyId") or call.text("KeyId") or call.text("DestinationKeyId")
+    alias = call.text("AliasName")
+    if alias:  # both the alias and its key
+        yield Need(f"kms:{call.action}", call.arn("kms", alias))
+    name = call.text("TargetKeyId") or call.text("KeyId") or call.text("DestinationKeyId") or alias
     if not name and call.action == "Decrypt":
         # moto's ciphertexts begin with the id of their key
         name = _key_of_blob(call.text("CiphertextBlob"))
+    tags = request_tags({str(tag["TagKey"]): str(tag.get("TagValue", "")) for tag in call.parameters.get("Tags") or ()})
     if not name:
-        yield Need(f"kms:{call.action}")
+        yield Need(f"kms:{call.action}", ANY, tags)
         return
     key = facts.key(call.account, call.region, name)
     if key is None:
         return  # KMS says that there is none
     grantee = {"GranteePrincipal": "kms:GranteePrincipal", "RetiringPrincipal": "kms:RetiringPrincipal"}
-    context: dict[str, Values] = {"kms:ResourceAliases": tuple(key.aliases)}
+    own = resource_tags(facts.key_tags(key))
+    context: dict[str, Values] = {"kms:ResourceAliases": tuple(key.aliases), **tags, **own}
     if call.action in {"CreateGrant", "RevokeGrant", "ListGrants"}:
         context["kms:GrantIsForAWSResource"] = "false"
         context |= {condition: call.text(field) for field, condition in grantee.items() if call.text(field)}
@@ -177,6 +182,7 @@ def _leading_keys(call: Call, name: str | None) -> tuple[str, ...]:
 
 def _sns(call: Call, _facts: Facts) -> Iterator[Need]:
     arn = call.text("TopicArn") or call.text("TargetArn") or call.text("ResourceArn")
+    arn = arn or call.text("SubscriptionArn").rpartition(":")[0]  # a subscription is no resource, its topic is
     if not arn and call.action == "CreateTopic":
         arn = call.arn("sns", call.text("Name"))
     yield Need(f"sns:{call.action}", arn or ANY)
@@ -280,6 +286,15 @@ def _tagging(call: Call, facts: Facts) -> Iterator[Need]:
             yield Need("rds:AddTagsToResource", arn, {**request_tags(tags), **resource_tags(facts.rds_tags(arn))})
 
 
+def _cloudformation(call: Call, _facts: Facts) -> Iterator[Need]:
+    name = call.text("StackName")
+    # The end of a stack's ARN is random; policies leave it open.
+    yield Need(
+        f"cloudformation:{call.action}",
+        call.arn("cloudformation", name if ":" in name else f"stack/{name}/0") if name else ANY,
+    )
+
+
 def _cloudtrail(call: Call, _facts: Facts) -> Iterator[Need]:
     name = call.text("Name")
     yield Need(
@@ -305,6 +320,7 @@ RULES: dict[str, Any] = {
     "backup": efs_needs.backup,
     "lambda": efs_needs.functions,
     "eks": _eks,
+    "cloudformation": _cloudformation,
     "cloudtrail": _cloudtrail,
     "athena": lake_needs.athena,
     "glue": lake_needs.glue,

@@ -131,7 +131,8 @@ def needs(call: Call, facts: Facts) -> Iterator[Need]:
         yield from _keys(call, facts)
         return
     if call.action not in ACTS_ON:
-        yield Need(action)
+        subscription = call.text("SubscriptionName")
+        yield Need(action, _arn(call, "es", subscription), asked) if subscription else Need(action)
         return
     for arn in _acted_on(call):
         yield Need(action, arn, {**asked, **_resource_tags(arn, facts)})

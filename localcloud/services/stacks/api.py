@@ -6,6 +6,7 @@ import secrets
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from localcloud.accounts import Session
@@ -89,9 +90,9 @@ def current() -> Api:
 
 
 def caller_of(cloud: Cloud, role: str | None) -> Caller:
-    """In whose name a stack is worked on: its role's, or who asks."""
+    """In whose name a stack is worked on: its role's, or that of who asks, through CloudFormation."""
     if not role:
-        return cloud.caller
+        return replace(cloud.caller, called_via=("cloudformation.amazonaws.com",))
     account = role.split(":")[4]
     name = role.rpartition("/")[2]
     return Caller(account, f"arn:aws:sts::{account}:assumed-role/{name}/AWSCloudFormation", role)

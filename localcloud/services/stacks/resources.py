@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moto.cloudformation import parsing
 from moto.cloudformation.parsing import ResourceMap
 
-from localcloud.services.stacks.kinds import Resource
+from localcloud.services.stacks.kinds import Resource, tag_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ class LocalMap(ResourceMap):
         self, key: str, kind: str, kind_class: Any, resolved: dict[str, Any], name: str, former: Held | None
     ) -> Any:
         where = {"account_id": self._account_id, "region_name": self._region_name}
-        resolved = copy.deepcopy(resolved)
+        resolved = self._tagged(kind_class, copy.deepcopy(resolved))
         updates = former is not None and former.kind == kind
         verb = "UPDATE" if updates else "CREATE"
         self._tell(key, kind, former.object if former else None, f"{verb}_IN_PROGRESS")
@@ -120,6 +120,18 @@ class LocalMap(ResourceMap):
             self.replaced.append((key, former))
         self._tell(key, kind, found, f"{verb}_COMPLETE")
         return found
+
+    def _tagged(self, kind_class: Any, resolved: dict[str, Any]) -> dict[str, Any]:
+        """Give a resource the stack's tags, where it has no others of the same keys."""
+        stack = {key: value for key, value in self.tags.items() if not key.startswith("aws:")}
+        if not (
+            stack and isinstance(kind_class, type) and issubclass(kind_class, Resource) and "Tags" in kind_class.known
+        ):
+            return resolved
+        given = resolved.setdefault("Properties", {})
+        own = tag_map(given)
+        given["Tags"] = [{"Key": key, "Value": value} for key, value in {**stack, **own}.items()]
+        return resolved
 
     def delete_one(self, key: str, held: Held) -> None:
         """Delete a resource."""

@@ -12,7 +12,7 @@ from aurora_ops.core.exports import names
 from botocore.exceptions import ClientError
 from policygen import scopes_export_setup
 
-from devstack.settings import isolate_this_process
+from devstack.settings import REPO, isolate_this_process
 from localcloud.names import PRODUCTION, role_arn
 from tests.local.cloud.databases import until
 from tests.local.iam.lab import Lab, attach, seeded_lab
@@ -26,7 +26,7 @@ FOUNDING = [("GLACIER", 7), ("DEEP_ARCHIVE", 97)]
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A seeded cloud; the source's role may do everything, since localcloud does not narrow all of these services to resources."""
+    """A seeded cloud, whose roles may do what the night needs."""
     isolate_this_process()
     with seeded_lab(tmp_path_factory.mktemp("setup")) as found:
         found.place_include(along=False)
@@ -36,12 +36,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def powerful(lab: Lab) -> None:
-    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    lab.admin(PRODUCTION, "iam").put_role_policy(
-        RoleName="aurora-ops-source",
-        PolicyName="setup",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
-    )
+    """The source's role has the policy of the setup, as one attaches it meanwhile."""
+    text = (REPO / "include" / "iam" / "staging" / "setup-source.json").read_text()
+    lab.admin(PRODUCTION, "iam").put_role_policy(RoleName="aurora-ops-source", PolicyName="setup", PolicyDocument=text)
 
 
 @pytest.fixture(scope="module")
