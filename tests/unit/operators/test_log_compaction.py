@@ -336,9 +336,9 @@ def test_only_what_is_declared_is_called(rds, aws_session, calls) -> None:
     calls.clear()
     compact()
     renamed = {"s3:HeadObject": "s3:GetObject"}
-    assert {renamed.get(action, action) for action in calls} == set(CompactLogsOperator.permissions) - {
-        "s3:AbortMultipartUpload"
-    }
+    # uploads that fail are not played here; moto tells everybody that an object is not there
+    unseen = {"s3:AbortMultipartUpload", "s3:ListBucket"}
+    assert {renamed.get(action, action) for action in calls} == set(CompactLogsOperator.permissions) - unseen
     calls.clear()
     published(DAY)
     published(DAY)
