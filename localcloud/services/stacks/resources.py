@@ -80,6 +80,7 @@ class LocalMap(ResourceMap):
         if not parsed:
             return None
         kind_class, resolved, name = parsed
+        resolved = self._tagged(kind_class, resolved)
         kind, former = str(told["Type"]), self.former.get(key)
         if former is not None and former.kind == kind and former.resolved == resolved:
             found = former.object
@@ -98,7 +99,7 @@ class LocalMap(ResourceMap):
         self, key: str, kind: str, kind_class: Any, resolved: dict[str, Any], name: str, former: Held | None
     ) -> Any:
         where = {"account_id": self._account_id, "region_name": self._region_name}
-        resolved = self._tagged(kind_class, copy.deepcopy(resolved))
+        resolved = copy.deepcopy(resolved)
         updates = former is not None and former.kind == kind
         verb = "UPDATE" if updates else "CREATE"
         self._tell(key, kind, former.object if former else None, f"{verb}_IN_PROGRESS")

@@ -437,6 +437,27 @@ def test_an_update_that_fails_is_taken_back(stacks, name) -> None:
     assert stacks.delete(name) == "DELETE_COMPLETE"
 
 
+def test_a_stack_s_tags_are_on_what_it_made_after_a_change_and_after_one_that_was_taken_back(stacks, name) -> None:
+    def template(days: int, **more: Any) -> dict[str, Any]:
+        rules = {"Rules": [{"Id": "end", "Status": "Enabled", "ExpirationInDays": days}]}
+        kept = bucket(name)
+        kept["Properties"] |= {"LifecycleConfiguration": rules, "Tags": [{"Key": "own", "Value": "mine"}]}
+        return {"Resources": {"B": kept, **more}}
+
+    def tags() -> dict[str, str]:
+        found = stacks.s3.get_bucket_tagging(Bucket=name)["TagSet"]
+        return {one["Key"]: one["Value"] for one in found if not one["Key"].startswith("aws:")}
+
+    stacks.create(name, template(7), Tags=[{"Key": "team", "Value": "a"}, {"Key": "own", "Value": "theirs"}])
+    assert tags() == {"team": "a", "own": "mine"}
+    assert stacks.update(name, template(7), Tags=[{"Key": "team", "Value": "b"}])["StackStatus"] == "UPDATE_COMPLETE"
+    assert tags() == {"team": "b", "own": "mine"}
+    broken = {"Type": "AWS::S3::BucketPolicy", "Properties": {"Bucket": f"{name}-none", "PolicyDocument": trust()}}
+    stack = stacks.update(name, template(8, P=broken), Tags=[{"Key": "team", "Value": "c"}])
+    assert (stack["StackStatus"], tags()) == ("UPDATE_ROLLBACK_COMPLETE", {"team": "b", "own": "mine"})
+    assert stacks.delete(name) == "DELETE_COMPLETE"
+
+
 def test_a_bucket_with_objects_keeps_its_stack(stacks, name) -> None:
     stacks.create(name, {"Resources": {"B": bucket(name), "Q": {"Type": "AWS::SQS::Queue"}}})
     stacks.s3.put_object(Bucket=name, Key="x", Body=b"x")
