@@ -56,17 +56,14 @@ class PlanExportsOperator(RefreshOperator[StatesHook]):
         conf = run_conf(dag_run)
         settings, about = self._settings(conf)
         asked = _asked(context, conf, about, scheduled=run_type(dag_run) == "scheduled")
-        tasks: dict[tuple[str, str], list[Task]] = {}
+        listed: dict[tuple[str, str], list[Task]] = {}
         exports: list[dict[str, Any]] = []
         reports: list[dict[str, Any]] = []
         for database in about.databases:
             if conf.get("database") not in (None, database.name):
                 continue
             place = place_of(settings, database)
-            where = place.aws_conn_id, export_region(database, place)
-            if where not in tasks:
-                tasks[where] = ExportTasksHook(*where).list_tasks()
-            for decision in self._decide(settings, about, database, asked, tasks[where]):
+            for decision in self._decide(settings, about, database, asked, listed):
                 self.log.info("%s: %s: %s", database.name, decision.what, decision.why)
                 reports.append(_report(database, decision))
                 if decision.what == "export":
@@ -99,17 +96,26 @@ class PlanExportsOperator(RefreshOperator[StatesHook]):
         return settings, settings.exports
 
     def _decide(
-        self, settings: Environment, about: Exports, database: ExportedDatabase, asked: Asked, tasks: list[Task]
+        self,
+        settings: Environment,
+        about: Exports,
+        database: ExportedDatabase,
+        asked: Asked,
+        listed: dict[tuple[str, str], list[Task]],
     ) -> list[Decision]:
+        """Decide about one database; tasks that were listed for one of the same place are not listed again."""
         place = place_of(settings, database)
         rds = ExportsHook(place.aws_conn_id, place.region)
         rds.require_account(place.account_id)
+        where = place.aws_conn_id, export_region(database, place)
+        if where not in listed:
+            listed[where] = ExportTasksHook(*where).list_tasks()
         known = self.hook.list_items(about.state_table, states.partition(database.name))
         return plan.decide(
             database,
             rds.list_snapshots(cluster=database.cluster, instance=database.instance),
             map(states.known, known),
-            tasks,
+            listed[where],
             asked,
             zone=ZoneInfo(settings.timezone),
             most_attempts=about.most_attempts,

@@ -188,7 +188,6 @@ class ExportSnapshotOperator(RefreshOperator[ExportTasksHook]):
         return Wait(
             waiter="export_ended",
             args={"ExportTaskIdentifier": task.task_id},
-            show="ExportTasks[].[Status, PercentProgress]",
             within_s=max(1, int(within_s)),
             every_s=_ENDED_EVERY_S,
         )

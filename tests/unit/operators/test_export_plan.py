@@ -13,6 +13,7 @@ from aurora_ops.core.announcement import NOTE_KEY
 from aurora_ops.core.errors import ConfigError, PermanentError
 from aurora_ops.core.exports import names
 from aurora_ops.hooks.base import AwsHook
+from aurora_ops.hooks.export_tasks import ExportTasksHook
 from aurora_ops.hooks.states import StatesHook
 from aurora_ops.operators.export_plan import PlanExportsOperator
 from aurora_ops.operators.export_record import RecordExportOperator, RecordExportsOperator
@@ -171,6 +172,7 @@ def test_a_connection_that_leads_elsewhere(rds, file, monkeypatch) -> None:
     monkeypatch.setattr(
         AwsHook, "require_account", lambda *_: (_ for _ in ()).throw(ConfigError("connection aws_source", "1", "no"))
     )
+    monkeypatch.setattr(ExportTasksHook, "list_tasks", lambda _: pytest.fail("asked before it is known whose they are"))
     with pytest.raises(ConfigError, match="connection aws_source"):
         planned(file)
 
