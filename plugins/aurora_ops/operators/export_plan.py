@@ -23,7 +23,12 @@ from aurora_ops.hooks.states import StatesHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.runs import run_conf, run_type, wrong_parameters
 
-_PARAMS: dict[str, type] = {"database": str, "snapshot_arn": str, "again": bool, "dry_run": bool}
+_PARAMS: dict[str, tuple[type, ...]] = {
+    "database": (str,),
+    "snapshot_arn": (str,),
+    "again": (bool,),
+    "dry_run": (bool,),
+}
 _LOOKS: tuple[str, ...] = ("rds:DescribeDBClusterSnapshots", "rds:DescribeDBSnapshots", "rds:DescribeExportTasks")
 
 

@@ -23,7 +23,7 @@ from aurora_ops.operators.export_plan import export_region, place_of
 from aurora_ops.operators.runs import run_conf, wrong_parameters
 from aurora_ops.operators.stacks import LOOKS, refuse_others
 
-_PARAMS: dict[str, type] = {"database": str, "dry_run": bool}
+_PARAMS: dict[str, tuple[type, ...]] = {"database": (str,), "dry_run": (bool,)}
 _LOOKS: tuple[str, ...] = (*LOOKS, "cloudformation:GetTemplate", "kms:DescribeKey")
 
 

@@ -22,7 +22,7 @@ from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.log_records import Compactor
 from aurora_ops.operators.log_states import list_instances, origin_of, read_files, settings_of, shared_out, touched
-from aurora_ops.operators.runs import run_conf, run_name, run_type, told_by
+from aurora_ops.operators.runs import run_conf, run_name, run_type, told_by, wrong_parameters
 
 _MOST_TOLD = 50
 
@@ -64,9 +64,7 @@ class PlanLogCompactionOperator(RefreshOperator[LogStatesHook]):
     def _day(context: Context) -> date:
         dag_run: Any = context["dag_run"]
         conf = run_conf(dag_run)
-        problems: list[PermanentError] = [
-            ConfigError(key, value, "known run parameters are ['day']") for key, value in conf.items() if key != "day"
-        ]
+        problems = wrong_parameters(conf, {"day": (str,)})
         interval = getattr(dag_run, "data_interval_start", None)
         day: date
         if "day" not in conf and interval is not None and run_type(dag_run) != "manual":

@@ -24,7 +24,7 @@ from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.log_copying import is_not_ready
 from aurora_ops.operators.runs import run_conf, wrong_parameters
 
-_PARAMS: dict[str, type] = {"dry_run": bool, "instance": str}
+_PARAMS: dict[str, tuple[type, ...]] = {"dry_run": (bool,), "instance": (str,)}
 _LOOKS: tuple[str, ...] = ("rds:DescribeDBInstances", "rds:DescribeDBLogFiles")
 _THREADS = 8
 

@@ -15,7 +15,7 @@ from aurora_ops.core.audit_logs.parquet import Origin
 from aurora_ops.core.audit_logs.stored import DAY, MANIFESTS, StoredFile, StoredObject, days
 from aurora_ops.core.audit_logs.unpacking import unpacked
 from aurora_ops.core.audit_logs.verification import MOST_FINDINGS, Finding, Seen
-from aurora_ops.core.errors import ConfigError, MissingError, PermanentError, StateError, VerificationError, report
+from aurora_ops.core.errors import ConfigError, MissingError, StateError, VerificationError, report
 from aurora_ops.core.report import as_json
 from aurora_ops.core.run_record import file_name
 from aurora_ops.core.settings_audit_logs import AuditLogs
@@ -23,9 +23,9 @@ from aurora_ops.hooks.log_archive import LogArchiveHook
 from aurora_ops.hooks.log_states import LogStatesHook
 from aurora_ops.operators.base import RefreshOperator, Result
 from aurora_ops.operators.log_states import list_instances, origin_of, read_files, settings_of, shared_out, touched
-from aurora_ops.operators.runs import run_conf, run_moment, run_name, told_by
+from aurora_ops.operators.runs import run_conf, run_moment, run_name, told_by, wrong_parameters
 
-_KNOWN = ("first_day", "instance", "last_day")
+_PARAMS: dict[str, tuple[type, ...]] = {"first_day": (str,), "instance": (str,), "last_day": (str,)}
 _THREADS = 4
 _MOST_BATCHES = 10
 _MOST_NAMED = 20
@@ -239,11 +239,7 @@ class ReportLogVerificationOperator(RefreshOperator[LogArchiveHook]):
 
 def _span(conf: Mapping[str, Any], context: Context) -> tuple[date, date]:
     """Read the days of a run: those that it names, or yesterday."""
-    problems: list[PermanentError] = [
-        ConfigError(key, value, f"known run parameters are {sorted(_KNOWN)}")
-        for key, value in conf.items()
-        if key not in _KNOWN
-    ]
+    problems = wrong_parameters(conf, _PARAMS)
     yesterday = (run_moment(context["dag_run"]).astimezone(UTC) - timedelta(days=1)).date()
     read: dict[str, date] = {}
     for name in ("first_day", "last_day"):

@@ -29,7 +29,7 @@ from aurora_ops.hooks.rds import RdsHook
 from aurora_ops.hooks.runs import RunsHook
 from aurora_ops.hooks.topics import TopicsHook
 from aurora_ops.operators.base import HookT, RefreshOperator, Result
-from aurora_ops.operators.runs import run_conf, run_moment, run_name, run_type, told_by
+from aurora_ops.operators.runs import run_conf, run_moment, run_name, run_type, told_by, wrong_parameters
 
 REPORT_KEY, _PROGRESS_KEY = "report", "progress"
 _PARAMS: dict[str, tuple[type, ...]] = {"environment": (str,), "dry_run": (bool,), "min_age_h": (int, float)}
@@ -237,12 +237,7 @@ class CheckReapOperator(RefreshOperator[RdsHook]):
         conf = run_conf(dag_run)
         folder = Path(self.config_folder)
         names = environments.names(folder)
-        problems: list[PermanentError] = []
-        for key, value in conf.items():
-            if key not in _PARAMS:
-                problems.append(ConfigError(key, value, f"known run parameters are {sorted(_PARAMS)}"))
-            elif type(value) not in _PARAMS[key]:
-                problems.append(ConfigError(key, value, f"write a {_PARAMS[key][-1].__name__}"))
+        problems = wrong_parameters(conf, _PARAMS)
         if conf.get("environment", names[0] if names else None) not in names:
             problems.append(ConfigError("environment", conf.get("environment"), f"environments are {names}"))
         for name in names:

@@ -24,7 +24,7 @@ from aurora_ops.hooks.rds import RdsHook, Snapshot
 from aurora_ops.operators import snapshots
 from aurora_ops.operators.base import ERROR_KEY, RefreshOperator, Result
 from aurora_ops.operators.reaping import REPORT_KEY, ReapOperator, RecordReapOperator
-from aurora_ops.operators.runs import run_conf, run_moment, run_name, run_type
+from aurora_ops.operators.runs import run_conf, run_moment, run_name, run_type, wrong_parameters
 
 _IN_THE_MAKING = ("copying", "creating", "pending")
 _LOOKS: tuple[str, ...] = (
@@ -95,12 +95,7 @@ class PlanRetentionOperator(RefreshOperator[BucketsHook]):
 
     def _settings(self, conf: Mapping[str, Any]) -> Environment:
         """Read the file and those beside it, which must not rule over the same snapshots."""
-        problems: list[PermanentError] = []
-        for key, value in conf.items():
-            if key != "dry_run":
-                problems.append(ConfigError(key, value, "known run parameters are ['dry_run']"))
-            elif not isinstance(value, bool):
-                problems.append(ConfigError(key, value, "write true or false"))
+        problems = wrong_parameters(conf, {"dry_run": (bool,)})
         path = Path(self.path)
         settings = environments.resolve(environments.read(path)).settings
         mine = retention_plan.claims(settings)

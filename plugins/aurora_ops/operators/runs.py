@@ -39,18 +39,18 @@ def run_conf(dag_run: Any) -> dict[str, Any]:
     return {key: value for key, value in dict(dag_run.conf or {}).items() if value is not None}
 
 
-def wrong_parameters(conf: Mapping[str, Any], kinds: Mapping[str, type]) -> list[PermanentError]:
+def wrong_parameters(conf: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> list[PermanentError]:
     """Find what a run was given that is no parameter of it, or of another type.
 
     :param conf: from ``run_conf``.
-    :param kinds: name of each parameter to its type.
+    :param kinds: name of each parameter to its types; the last is the one to ask for.
     """
     problems: list[PermanentError] = []
     for key, value in conf.items():
         if key not in kinds:
             problems.append(ConfigError(key, value, f"known run parameters are {sorted(kinds)}"))
-        elif type(value) is not kinds[key]:
-            problems.append(ConfigError(key, value, f"write a {kinds[key].__name__}"))
+        elif type(value) not in kinds[key]:
+            problems.append(ConfigError(key, value, f"write a {kinds[key][-1].__name__}"))
     return problems
 
 
