@@ -49,10 +49,6 @@ def running(
     stack = Stack(config, lambda line: print(line, flush=True))
     stack.claim()
     with stack.until_signal():
-        stack.start_cloud()
-        stack.start_postgres()
-        stack.start_components()
-        stack.seed()
-        stack.wait_healthy()
+        stack.start_seeded()
         yield stack
     clean(config)

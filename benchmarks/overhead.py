@@ -110,11 +110,7 @@ def main() -> int:
         stack.claim()
         with stack.until_signal():
             began = time.monotonic()
-            stack.start_cloud()
-            stack.start_postgres()
-            stack.start_components()
-            stack.seed()
-            stack.wait_healthy()
+            stack.start_seeded()
             print(f"stack ready after {time.monotonic() - began:.0f} s", flush=True)
             for turn in range(TURNS):
                 for chain in CHAINS:

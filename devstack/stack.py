@@ -179,6 +179,14 @@ class Stack:
             raise StackError(f"python -m localcloud {' '.join(arguments)}: {done.stdout}{done.stderr}".rstrip())
         return done.stdout
 
+    def start_seeded(self) -> None:
+        """Start localcloud and Airflow, fill the accounts meanwhile, and wait until every component is well."""
+        self.start_cloud()
+        self.start_postgres()
+        self.start_components()
+        self.seed()
+        self.wait_healthy()
+
     def start_airflow(self) -> None:
         """Start PostgreSQL and Airflow, and wait until every component is well."""
         self.start_postgres()

@@ -125,11 +125,7 @@ def running_stack(
     shutil.rmtree(running.config.airflow_home, ignore_errors=True)
     running.postgres.delete()
     with running.until_signal():
-        running.start_cloud()
-        running.start_postgres()
-        running.start_components()
-        running.seed()
-        running.wait_healthy()
+        running.start_seeded()
         yield RunningStack(running, CloudConfig.from_env(running.config.cloud_env()))
     running.postgres.delete()
 

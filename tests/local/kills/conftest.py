@@ -234,11 +234,7 @@ def killer() -> Iterator[Killer]:
     stack = Stack(config)
     stack.claim()
     with stack.until_signal():
-        stack.start_cloud()
-        stack.start_postgres()
-        stack.start_components()
-        stack.seed()
-        stack.wait_healthy()
+        stack.start_seeded()
         yield Killer(RunningStack(stack, CloudConfig.from_env(config.cloud_env())))
     stack.postgres.delete()
     shutil.rmtree(config.home, ignore_errors=True)
