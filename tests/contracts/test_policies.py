@@ -353,7 +353,7 @@ def test_copies_that_are_exported_and_crawlers_are_allowed_where_the_settings_wa
     monkeypatch.setenv("AURORA_OPS_INCLUDE", str(tmp_path / "include"))
     changed = environments.resolve(environments.read(file)).settings
     documents = policies.files(changed, needs_of(read_dags().dags.values(), changed))
-    every = [documents[f"source-exports{more}.json"] for more in ("", "-2")]
+    every = [documents[f"source-exports{part}.json"] for part in ("", "-2")]
     assert all(len(re.sub(r"\s", "", json.dumps(one))) < LONGEST_MANAGED_POLICY for one in every)
     found = {one["Sid"]: one for document in every for one in document["Statement"]}
     assert found["CrawlExports"]["Resource"] == [
