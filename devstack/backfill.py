@@ -29,6 +29,7 @@ BY_HAND = "by-hand"
 HOUR = 4
 MOST_RUNS = 6
 """Days of the backfill at a time."""
+_LOOKS_EVERY_S = 2.0  # looking takes the processors that the backfill needs
 _KILLED = ("scheduler", "triggerer", "api-server", "dag-processor")
 
 
@@ -75,13 +76,14 @@ class Backfill:
         self.stack = stack
         self.aws = aws
         self.cloud = CloudConfig.from_env(stack.config.cloud_env())
+        self._rds = aws(PRODUCTION, "rds")
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         self.days = [today - timedelta(days=number) for number in range(days + 1, 1, -1)]
         self.began = time.time()
 
     def prepare(self) -> None:
         """Make three databases, and an automated snapshot of each for every day."""
-        rds = self.aws(PRODUCTION, "rds")
+        rds = self._rds
         rds.create_db_cluster_snapshot(DBClusterIdentifier=SOURCE, DBClusterSnapshotIdentifier=LIKE)
         rds.get_waiter("db_cluster_snapshot_available").wait(
             DBClusterSnapshotIdentifier=LIKE, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
@@ -105,7 +107,7 @@ class Backfill:
 
         :param count: tasks.
         """
-        rds = self.aws(PRODUCTION, "rds")
+        rds = self._rds
         for number in range(count):
             name = f"{BY_HAND}-{number}"
             rule = {"service": "rds", "action": "StartExportTask", "resource": name, "effect": "status"}
@@ -163,15 +165,15 @@ class Backfill:
             runs = self.stack.api.runs(DAG_ID)
             return len(runs) >= len(self.days) and not [run for run in runs if not run.done]
 
-        waiting.until(over, what="all runs", timeout_s=within_s, every_s=1)
+        waiting.until(over, what="all runs", timeout_s=within_s, every_s=_LOOKS_EVERY_S)
 
     @staticmethod
     def _until(reached: Callable[[int], bool], mark: int, within_s: float) -> None:
-        waiting.until(lambda: reached(mark), what=f"{mark} exports", timeout_s=within_s, every_s=0.5)
+        waiting.until(lambda: reached(mark), what=f"{mark} exports", timeout_s=within_s, every_s=_LOOKS_EVERY_S)
 
     def tasks(self) -> list[dict[str, Any]]:
         """Export tasks of this package."""
-        pages = self.aws(PRODUCTION, "rds").get_paginator("describe_export_tasks").paginate()
+        pages = self._rds.get_paginator("describe_export_tasks").paginate()
         found = [task for page in pages for task in page["ExportTasks"]]
         return [task for task in found if not task["ExportTaskIdentifier"].startswith(BY_HAND)]
 
