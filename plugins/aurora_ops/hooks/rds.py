@@ -238,11 +238,6 @@ class RdsHook(AwsHook):
         )
         return [Snapshot.of(raw) for raw in found]
 
-    def list_exporting(self) -> set[str]:
-        """Name the snapshots and clusters that are being exported now, by ARN, all pages (``DescribeExportTasks``)."""
-        filters = [{"Name": "status", "Values": ["starting", "in_progress"]}]
-        return {str(task["SourceArn"]) for task in self.pages("describe_export_tasks", "ExportTasks", Filters=filters)}
-
     def find_quota(self, name: str) -> tuple[int, int] | None:
         """Look up a quota of the account in the region (``DescribeAccountAttributes``): (used, most)."""
         return self.list_quotas().get(name)

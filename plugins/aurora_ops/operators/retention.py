@@ -20,6 +20,7 @@ from aurora_ops.core.settings import Environment
 from aurora_ops.core.settings_retention import Keep
 from aurora_ops.core.wait import Wait
 from aurora_ops.hooks.buckets import BucketsHook
+from aurora_ops.hooks.export_tasks import ExportTasksHook
 from aurora_ops.hooks.rds import RdsHook, Snapshot
 from aurora_ops.operators import snapshots
 from aurora_ops.operators.base import ERROR_KEY, RefreshOperator, Result
@@ -45,6 +46,11 @@ def why_busy(hook: RdsHook, snapshot: Snapshot, exporting: set[str]) -> str:
         return "it is being exported"
     shared = sorted(hook.list_shared_with(snapshot.snapshot_id))
     return f"it is shared with {', '.join(shared)}" if shared else ""
+
+
+def _exporting(hook: RdsHook) -> set[str]:
+    """Name what is being exported in the account and region of a hook, by ARN."""
+    return {task.source_arn for task in ExportTasksHook(str(hook.aws_conn_id), hook.region_name).list_running()}
 
 
 class PlanRetentionOperator(RefreshOperator[BucketsHook]):
@@ -175,7 +181,7 @@ class PlanRetentionOperator(RefreshOperator[BucketsHook]):
             snapshot = next(one for one in holding.snapshots if one.snapshot_id == name)
             key = (where.account_id, where.region)
             if key not in exporting:
-                exporting[key] = hook.list_exporting()
+                exporting[key] = _exporting(hook)
             copied = "it is being copied to another region" if snapshot.arn in copying else ""
             reason = copied or why_busy(hook, snapshot, exporting[key])  # type: ignore[arg-type]
             if reason:
@@ -292,7 +298,7 @@ class RetireSnapshotsOperator(ReapOperator[RdsHook]):
     def find(self) -> list[Leftover]:
         """Read all snapshots of the cluster, and keep those of the batch."""
         self._there = {snapshot.snapshot_id: snapshot for snapshot in self.hook.list_all_snapshots(self.cluster_id)}
-        self._exporting = self.hook.list_exporting()
+        self._exporting = _exporting(self.hook)
         verdicts = self._judge({})
         return [
             Leftover("snapshot", name, subject=(self._there[name], verdicts[name]))

@@ -224,8 +224,9 @@ class FakeRds:
     exporting: tuple[str, ...] = ()
 
     def DescribeExportTasks(self, Filters):
-        assert Filters == [{"Name": "status", "Values": ["starting", "in_progress"]}]
-        return {"ExportTasks": [{"SourceArn": arn("cluster-snapshot", name)} for name in self.exporting]}
+        assert Filters == [{"Name": "status", "Values": ["starting", "in_progress", "canceling"]}]
+        found = [{"SourceArn": arn("cluster-snapshot", name), "Status": "IN_PROGRESS"} for name in self.exporting]
+        return {"ExportTasks": [{"ExportTaskIdentifier": f"task-{n}", **one} for n, one in enumerate(found)]}
 
     def ModifyDBClusterSnapshotAttribute(
         self, DBClusterSnapshotIdentifier, AttributeName, ValuesToAdd=(), ValuesToRemove=()
