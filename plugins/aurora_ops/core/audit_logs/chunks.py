@@ -24,7 +24,10 @@ _NOTICE = re.compile(rb" ?\[Your log message was truncated\]\n?\Z")
 _MARKER = re.compile(r"([^:]*):(\d+)")
 _LONGEST_NOTICE = 64
 _EMPTY_PAGES = 3
-_FIRST_LINES = 4000
+_LONG_LINE = 256
+"""Bytes; more than most lines have, so that what is asked for before one has been seen fits a page."""
+_TAIL = 2**17
+"""Bytes of a growing file that may be asked for twice, because its last record is still being written."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Chunks:
         self._size = size
         self._fills = fills
         self._final = final
-        self._lines = MOST_LINES if size - at <= _ROOM else _FIRST_LINES
+        self._lines = self._wanted(_LONG_LINE)
         self._empty = 0
         self.asked = 0
 
@@ -171,12 +174,22 @@ class Chunks:
             self._marker = marker
             self._hour = _hour(marker) or self._hour
         lines = data.count(b"\n") or 1
-        fitting = max(1, _ROOM * lines // len(data))
-        left = self._size - self.at
-        self._lines = min(MOST_LINES, max(1, min(fitting, self._lines * 4)) if left > _ROOM else MOST_LINES)
+        wanted = self._wanted(len(data) / lines)
+        self._lines = min(wanted, self._lines * 4) if self._size - self.at > _ROOM else wanted
         if marks:
             self._lines = 1
         return Piece(data, marker, marks)
+
+    def _wanted(self, line_bytes: float) -> int:
+        """Say how many lines are asked for next, where one has so many bytes."""
+        left = self._size - self.at
+        if left > _ROOM:
+            size = _ROOM
+        elif self._final or left <= _TAIL:
+            return MOST_LINES
+        else:
+            size = left * 7 // 8
+        return min(MOST_LINES, max(1, int(size / line_bytes)))
 
     def _around(self) -> Piece:
         """Find where text goes on behind bytes that are not text, by markers made for the purpose."""

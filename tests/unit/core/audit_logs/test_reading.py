@@ -191,6 +191,16 @@ class TestChunks:
         assert [piece.marker for piece in pieces] == [f"9:{len(written)}"] * bool(written)
         assert b"".join(piece.data for piece in chunks(model, final=True)) == model.data
 
+    @pytest.mark.parametrize("size", [300_000, 900_000, 2_500_000])
+    @pytest.mark.parametrize("width", [80, 158, 240])
+    def test_little_is_asked_for_twice_because_of_it(self, size, width) -> None:
+        """The last pages of a growing file are small: the one that ends within a record is asked for once more."""
+        model = Model((b"x" * (width - 1) + b"\n") * (size // width) + b"half")
+        found = b"".join(piece.data for piece in chunks(model, final=False))
+        assert found == model.data.removesuffix(b"half")
+        assert model.served <= len(model.data) + 2**17
+        assert len(model.asked) <= size // (7 * 2**17) + 5
+
     def test_a_line_that_is_not_whole_yet_is_waited_for(self) -> None:
         model = Model(b"x" * 300, page_bytes=100)
         with pytest.raises(NotCarriedError):
