@@ -21,7 +21,7 @@ from aurora_ops.core.audit_logs.names import Offered
 from aurora_ops.core.audit_logs.packing import LEVELS
 from aurora_ops.core.audit_logs.plan import Job
 from aurora_ops.hooks.log_files import LogFilesHook
-from aurora_ops.hooks.log_objects import Keeping, LogObjectsHook
+from aurora_ops.hooks.log_objects import PART_BYTES, Keeping, LogObjectsHook
 from aurora_ops.hooks.log_states import LogStatesHook
 from aurora_ops.operators.log_copying import Depot, FileCopy, Whose
 
@@ -43,7 +43,7 @@ class NullStore(LogObjectsHook):
     ) -> bool:
         """Read the content as an upload would, part by part."""
         del bucket, key, size, metadata, keeping
-        while body.read(8 * BLOCK):
+        while body.read(PART_BYTES):
             pass
         return True
 
@@ -155,8 +155,10 @@ def say(found: Mapping[str, Any]) -> None:
 
 
 def nothing(**_: Any) -> int:
-    """Do nothing: what the package takes by itself."""
+    """Do nothing: what the package and its clients take by themselves."""
     source()
+    for hook in (LogObjectsHook("aws_orchestrator", REGION), LogStatesHook("aws_orchestrator", REGION)):
+        _ = hook.conn
     return Clock().stop(0, 0)
 
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from aurora_ops.core.audit_logs.boundaries import Boundaries
 
-_IN_MEMORY = 4 * 2**20  # four threads have one each
+_IN_MEMORY = 2**20  # four threads have one each
 _GZIP = 16 + zlib.MAX_WBITS
 LEVELS = {"zstd": 1, "gzip": 1, "none": 0}
 """Of compression: fast, since an hour's log must not take longer than that to read."""
@@ -74,7 +74,7 @@ class Packed:
 
 
 class Packer:
-    """Hashes and compresses what one object is made of; beyond some megabytes it waits on disk.
+    """Hashes and compresses what one object is made of; beyond 1 MiB it waits on disk.
 
     :param compression: ``zstd``, ``gzip`` or ``none``.
     """
