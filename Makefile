@@ -11,7 +11,7 @@ RUN := env -u PYTHONDONTWRITEBYTECODE -u PYTHONPATH -u PYTHONHOME
 PARALLEL ?= -n 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-unit test-aws test-long test-workflows test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead bench-audit bench-events bench-backfill up down status clean ci
+.PHONY: help install demo test test-unit test-slow test-aws test-long test-workflows test-faults test-kills lint format docs requirements mwaa bench-mask bench-parse bench-overhead bench-audit bench-events bench-backfill up down status clean ci
 
 help: ## show this
 	@echo "Aurora operations on Apache Airflow. Needs Python 3.11 to 3.14, nothing else."
@@ -24,8 +24,11 @@ install: ## install into .venv and .local (all other targets do this first; a se
 demo: install ## refresh staging from production on this machine, with a report; Ctrl-C ends it (DEMO_EXIT=1: at once)
 	@$(RUN) DEMO_EXIT=$(DEMO_EXIT) $(PY) -m devstack demo
 
-test: install lint ## check the code and run every test that needs no AWS account (PYTEST_ARGS="-k switch" for some)
+test: install lint ## check the code; every test that starts nothing, and the main path of the others (PYTEST_ARGS="-k switch" for some)
 	@$(RUN) $(PY) -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+test-slow: install ## what goes wrong on the way, in real Airflow on real databases; the build plays it too
+	@$(RUN) $(PY) -m pytest $(PARALLEL) -m slow tests/local $(PYTEST_ARGS)
 
 test-unit: install ## the tests that start nothing
 	@$(RUN) $(PY) -m pytest $(PARALLEL) -m "not aws and not local" --ignore=tests/local $(PYTEST_ARGS)
@@ -101,5 +104,5 @@ status: ## say what runs
 clean: ## end everything and remove all data; the installation stays
 	@test ! -x $(PY) || $(RUN) $(PY) -m devstack clean
 
-ci: ## what the build runs: make test, then make demo DEMO_EXIT=1
+ci: ## what the build runs: make test, make test-slow, make demo DEMO_EXIT=1
 	@.ci/run

@@ -54,6 +54,7 @@ def test_files_and_kept_tables_go_with_the_database(along, workflows) -> None:
     assert objects["KeyCount"] == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_leaves_files_claims_and_nodes_as_they_were(along, workflows) -> None:
     before = along.parameters(), along.shown(), along.file_systems(), along.estate.kept(), along.pods()
     along.estate.fail(
@@ -74,6 +75,7 @@ def test_a_run_that_fails_leaves_files_claims_and_nodes_as_they_were(along, work
     assert along.estate.record(run)["serving"].startswith("old cluster")
 
 
+@pytest.mark.slow
 def test_a_claim_that_cannot_be_made_anew_goes_back_and_so_does_what_uses_it(along, workflows) -> None:
     """The claim is gone and cannot be made, once: scaled to 0 already, the application comes back on the former files."""
     (former, _), shown = along.parameters(), along.shown()
@@ -100,6 +102,7 @@ def test_a_claim_that_cannot_be_made_anew_goes_back_and_so_does_what_uses_it(alo
     assert (along.shown(), along.app()) == (f"{name}:{subpath}", AS_BEFORE)
 
 
+@pytest.mark.slow
 def test_a_count_survives_a_worker_that_dies_while_pods_end(along, workflows) -> None:
     """As if: the worker's answer is lost right after the application was scaled to 0."""
     along.estate.fail(service="kubernetes", action="PatchDeployment", effect="lost", times=2)
@@ -109,6 +112,7 @@ def test_a_count_survives_a_worker_that_dies_while_pods_end(along, workflows) ->
     until(lambda: along.serving() == SERVES_ALL)
 
 
+@pytest.mark.slow
 def test_tables_that_are_not_kept_need_no_job(along, workflows) -> None:
     began = time.time()
     plan = workflows.stack.wait(workflows.stack.trigger(DAG_ID, {"dry_run": True, "keep_tables": []}))

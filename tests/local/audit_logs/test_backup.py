@@ -79,6 +79,7 @@ FAULTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_everything_that_goes_wrong_once_is_caught_up_with(
     lab: Lab, kept: Kept, store: Any, production: Any, worker: Worker
 ) -> None:

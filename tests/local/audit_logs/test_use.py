@@ -109,6 +109,7 @@ def test_rows_are_where_they_say(compacted: Any, stored: Kept) -> None:
         assert f",{row['connection_id']},{row['query_id']},{row['operation']},".encode() in record
 
 
+@pytest.mark.slow
 def test_athena_finds_them(lab: Lab, compacted: Any, stored: Kept) -> None:
     assert {"glue:CreateTable", "glue:BatchCreatePartition"} <= compacted.calls
     athena, days = lab.admin(SHARED, "athena"), (YESTERDAY, YESTERDAY + timedelta(days=2))

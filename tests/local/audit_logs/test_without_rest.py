@@ -17,7 +17,7 @@ from tests.local.cloud.databases import until
 from tests.local.cloud.rds_helpers import connect
 from tests.local.iam.lab import Lab
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 
 @pytest.fixture

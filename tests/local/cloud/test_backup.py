@@ -13,7 +13,7 @@ from localcloud.names import PRODUCTION, STAGING
 from tests.local.cloud.conftest import LocalCloud
 from tests.local.cloud.efs_helpers import REGION, arn, directory, document, file_system, role, tree, unique, until
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 FOLDER = re.compile(r"aws-backup-restore_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z")
 

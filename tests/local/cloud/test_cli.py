@@ -28,7 +28,7 @@ from tests.local.cloud.conftest import free_port, localcloud_environment, run_lo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.local.cloud.efs_helpers import (
 )
 from tests.local.cloud.test_iam import allow, granted
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 assert granted  # a fixture
 

@@ -21,7 +21,7 @@ from localcloud.seed.apps import NAMESPACE, NODEGROUP
 from tests.local.cloud.eks_operators import INSIDE, PLACING, RUN, SCALING, connect, context, make_apps
 from tests.local.cloud.kube_helpers import STAGING, job, pod_of, until
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 CLASS = "efs-for-tests"
 
 

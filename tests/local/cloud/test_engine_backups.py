@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from localcloud.mariadb.backups import Stretch
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 ADDRESS, PASSWORD = "127.78.2.1", "only-for-tests-1"
 
 

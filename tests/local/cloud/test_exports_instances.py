@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.local.cloud.conftest import LocalCloud
     from tests.local.cloud.export_helpers import Place
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 REGION = "eu-west-1"
 AT = {"account": PRODUCTION, "region": REGION, "instance": "ledger"}

@@ -16,7 +16,7 @@ from tests.local.cloud.test_restart import own, restart
 if TYPE_CHECKING:
     from tests.local.cloud.conftest import LocalCloud
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 __all__ = ["own"]
 

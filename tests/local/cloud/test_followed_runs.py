@@ -23,7 +23,7 @@ from tests.local.cloud.rds_helpers import watch
 from tests.local.dag_process import DagProcess
 from tests.local.iam.lab import airflow_environment
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 AT = {"aws_conn_id": "aws_orchestrator", "region_name": "eu-west-1"}
 CLUSTER = "staging-shop"

@@ -16,7 +16,7 @@ from tests.local.cloud.athena_helpers import Lake, parquet
 from tests.local.cloud.databases import until
 from tests.local.cloud.eks_operators import connect
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 ROLE = "crawler"
 TRUST = {
     "Version": "2012-10-17",

@@ -34,7 +34,7 @@ from tests.local.cloud.kube_helpers import STAGING, job, until
 from tests.local.cloud.rds_helpers import watch
 from tests.unit.operators.driver import run_trigger
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 DATABASE = "jobs-shop"
 ROWS = [(1, 'it\'s; "quoted" \\ and\nnew'), (2, None), (3, "é€😀")]
 

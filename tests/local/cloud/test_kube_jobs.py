@@ -20,7 +20,7 @@ from tests.local.cloud.kube_helpers import (
 from tests.local.cloud.rds_helpers import watch
 from tests.local.cloud.test_kube import claim, phase, volume
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 NAME = "jobs"
 
 

@@ -22,7 +22,7 @@ from tests.local.cloud.kube_helpers import (
 )
 from tests.local.cloud.test_kube import answered, claim, phase, secret, volume
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 NAME, NAMESPACE = "workloads", "staging"
 STUBBORN = ("sh", "-c", "trap '' TERM; echo up; sleep 600")
 

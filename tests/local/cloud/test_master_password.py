@@ -17,7 +17,7 @@ from tests.local.cloud.eks_operators import connect
 from tests.local.cloud.rds_helpers import PASSWORD, STAGING, cluster, create_cluster, wait_instance
 from tests.unit.operators.driver import context, drive
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 NAME, FOUNDING = "restored-shop", "aurora-restore/master-credentials"
 AT: dict[str, Any] = {
     "task_id": "t", "aws_conn_id": "aws_destination", "region_name": "eu-west-1", "deferrable": False, "cluster_id": NAME,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.local.cloud.conftest import LocalCloud
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 RESETTING = "resetting-master-credentials"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.local.cloud.conftest import LocalCloud
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 NAMES = "SELECT name FROM shop.items ORDER BY id"
 COUNT = "SELECT COUNT(*) FROM shop.visits"
 

@@ -14,7 +14,7 @@ from tests.local.cloud.conftest import LocalCloud, free_port, localcloud_environ
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 CLUSTERS, INSTANCES, SNAPSHOTS, COPIES = 3, 2, 25, 2
 
 

@@ -45,7 +45,7 @@ from tests.local.cloud.rds_helpers import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 SHARED = "000000000000"
 

@@ -15,7 +15,7 @@ from tests.local.cloud.conftest import LocalCloud, free_port, localcloud_environ
 from tests.local.cloud.databases import until
 from tests.local.cloud.test_restart import restart
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from tests.local.cloud.conftest import LocalCloud
 from tests.local.cloud.eks_operators import connect
 from tests.unit.operators.driver import FakeTaskInstance, context
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 REGION = "eu-west-1"
 AT = {"aws_conn_id": "aws_orchestrator", "region_name": REGION}

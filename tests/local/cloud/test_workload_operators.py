@@ -20,7 +20,7 @@ from localcloud.seed.apps import EKS_CLUSTER, GROUP, NAMESPACE, NAMESPACE_RULES
 from tests.local.cloud.eks_operators import INSIDE, connect, context, make_apps
 from tests.local.cloud.kube_helpers import STAGING, job, pod_of, pods_of, until, workload
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 CLASS, CLAIM = "efs-of-workloads", "shown"
 NAMES = ["Deployment/reader", "StatefulSet/store"]
 RUN, OTHER = "refresh_staging/monday", "refresh_staging/tuesday"

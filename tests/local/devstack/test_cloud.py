@@ -16,7 +16,7 @@ from localcloud.config import CloudConfig
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 
 @pytest.fixture

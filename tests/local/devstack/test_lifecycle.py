@@ -19,7 +19,7 @@ from devstack.airflow_api import AirflowApi
 from devstack.settings import REPO, StackConfig, free_port
 from devstack.stack import ready_file
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 DAG = """
 from datetime import timedelta

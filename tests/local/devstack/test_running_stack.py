@@ -29,6 +29,7 @@ def test_calls_since_a_moment_are_shown(stack, since):
     assert stack.calls(mutating=True, since=since) == []
 
 
+@pytest.mark.slow
 def test_reset_puts_the_accounts_back(stack):
     sqs = stack.aws(SHARED, "sqs")
     sqs.create_queue(QueueName="left-by-a-test")

@@ -11,7 +11,7 @@ from aurora_ops.core.exports import names
 from devstack import waiting
 from devstack.snapshot_events import event, make_wires, snapshot_arn
 
-pytestmark = [pytest.mark.local, pytest.mark.long]
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 EVENTS, REPEATED = 100, 20

@@ -17,7 +17,7 @@ from localcloud.names import PRODUCTION, role_arn
 from tests.local.cloud.databases import until
 from tests.local.iam.lab import Lab, attach, seeded_lab
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 DAG_ID = "snapshot_export_setup_staging"
 BUCKET = names.setup("shop", PRODUCTION)
 EVENTS, SHOP, STOCK = names.events_stack("staging"), names.database_stack("shop"), names.database_stack("stock")

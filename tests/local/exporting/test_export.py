@@ -75,6 +75,7 @@ def test_a_snapshot_becomes_tables_that_athena_answers_as_the_database_does(lane
     assert len(lane.tasks()) == 1
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_with_rds_s_cause_and_whoever_asks_again_gets_another(lane) -> None:
     arn = lane.snapshot("fails")
     cause = "KMS key check failed. Check the credentials on your KMS key and try again."
@@ -93,6 +94,7 @@ def test_a_failure_is_told_with_rds_s_cause_and_whoever_asks_again_gets_another(
     assert [task["Status"] for name, task in lane.tasks().items() if "fails" in name] == ["FAILED", "COMPLETE"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("policy", "ends"), [("fail", "IN_PROGRESS"), ("cancel", "CANCELED")])
 def test_one_that_runs_too_long_is_left_or_cancelled_as_the_settings_say(lane, policy, ends) -> None:
     arn = lane.snapshot(f"sticks-{policy}")
@@ -113,6 +115,7 @@ def test_one_that_runs_too_long_is_left_or_cancelled_as_the_settings_say(lane, p
     assert any("cancelled" in told["Message"] for told in lane.estate.announcements())
 
 
+@pytest.mark.slow
 def test_an_export_that_is_not_whole_is_not_taken_for_one(lane) -> None:
     arn = lane.snapshot("torn")
     lane.fault(service="glue", action="GetDatabase", effect="error", code="AccessDeniedException", status=400, times=0)
@@ -132,6 +135,7 @@ def test_an_export_that_is_not_whole_is_not_taken_for_one(lane) -> None:
     assert second.states["export.catalogue_export[0]"] == "upstream_failed"
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_the_settings_ask_for(lane, whole) -> None:
     arn = lane.snapshot("few")
     lane.settle(databases=[{"least_rows": {"shop.customers": 10_000_000}}])
@@ -141,6 +145,7 @@ def test_fewer_rows_than_the_settings_ask_for(lane, whole) -> None:
     assert "10000000" in run.errors["export.verify_export[0]"].replace(",", "")
 
 
+@pytest.mark.slow
 def test_a_copy_is_exported_in_place_of_the_snapshot_and_removed(lane) -> None:
     arn = lane.snapshot("under-another-key")
     before = lane.estate.snapshots(PRODUCTION)

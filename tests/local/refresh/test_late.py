@@ -9,7 +9,7 @@ import pytest
 
 from devstack import waiting
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 DEADLINES = """
 SELECT run.dag_id, deadline.missed, callback.state, callback.output

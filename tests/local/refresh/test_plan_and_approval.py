@@ -6,7 +6,7 @@ import pytest
 
 from tests.local.refresh.conftest import ASKS, DAG_ID, STAGING, answer
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 
 def test_a_dry_run_shows_the_plan_and_changes_nothing(stack, estate, run_to_end, since):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.local.refresh.conftest import PRODUCTION, STAGING
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 PLANTED = "ann.planted@example.com"
 

@@ -10,7 +10,7 @@ import pytest
 from localcloud.client import admin_operation
 from tests.local.refresh.conftest import PRODUCTION, SHARED, STAGING, TARGET_KEY
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 PAST = "2020-01-01T00:00:00+00:00"
 LOCK = {"pk": {"S": TARGET_KEY}, "sk": {"S": "lock"}}

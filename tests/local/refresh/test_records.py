@@ -11,7 +11,7 @@ import pytest
 from devstack import waiting
 from tests.local.refresh.conftest import SHARED, TARGET_KEY, planted_secrets
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 BUCKET = "aurora-ops-000000000000"
 CONSOLE = "https://eu-west-1.console.aws.amazon.com"

@@ -87,6 +87,7 @@ def test_production_arrives_masked_and_nothing_is_left_behind(stack, estate, ref
     assert {span["kind"] for span in spans} == {"api", "aws_wait", "sql"}
 
 
+@pytest.mark.slow
 def test_a_yes_goes_on_to_the_switch_and_replaces_what_an_earlier_run_left(stack, estate):
     before = estate.cluster(STAGING, "staging-shop")
     conf = {"approval": True, "snapshot": "fresh", "old_cluster": "delete"}
@@ -143,6 +144,7 @@ def test_a_failed_rename_ends_with_the_old_cluster_serving(stack, estate, run_to
     assert "refresh staging failed: switch.rename_restored" in announced["Subject"]
 
 
+@pytest.mark.slow
 def test_secrets_move_back_when_what_serves_fails_its_check(stack, estate, run_to_end):
     before = estate.cluster(STAGING, "staging-shop")
     secret = estate.secret(STAGING, "staging/shop/app")

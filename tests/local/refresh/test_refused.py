@@ -61,6 +61,7 @@ def refused(stack, conf, since):
     return stack.log(run, "prepare.check")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("conf", "said"), REFUSED)
 def test_wrong_input_is_refused_with_no_change(stack, since, conf, said):
     log = refused(stack, conf, since)

@@ -11,7 +11,7 @@ import yaml
 from tests.local.refresh.conftest import SHARED, STAGING
 from tests.local.restore.conftest import DRILL
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 GROUP = "staging-staging-shop"
 CLUSTER = "staging-shop-restored-drill"

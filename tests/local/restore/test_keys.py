@@ -15,7 +15,7 @@ from localcloud.names import PRODUCTION, STAGING
 from tests.local.cloud import rds_helpers as h
 from tests.local.restore.conftest import LIVE, RestoreLane
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 HOME, FAR = "eu-west-1", "eu-central-1"
 KEYS = {"plain": None, "customer": "customer", "default": "alias/aws/rds"}

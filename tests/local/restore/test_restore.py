@@ -16,6 +16,13 @@ pytestmark = pytest.mark.local
 RESTORED = "staging-shop-restored"
 
 
+@pytest.fixture
+def friday(lane) -> None:
+    """A snapshot of what serves; the first test that wants one makes it."""
+    if "friday" not in lane.estate.snapshots(STAGING):
+        lane.snapshot("friday")
+
+
 def test_a_backup_of_production_becomes_a_verified_database_beside_what_serves(lane) -> None:
     before, grants = lane.serving(), lane.shares()
     stale = lane.estate.cluster(PRODUCTION, "prod-shop")["MasterUserSecret"]["SecretArn"]
@@ -57,8 +64,8 @@ def test_a_backup_of_production_becomes_a_verified_database_beside_what_serves(l
     assert again.mutations == []
 
 
+@pytest.mark.usefixtures("friday")
 def test_a_verified_backup_of_its_own_takes_the_place_of_what_serves(lane) -> None:
-    lane.snapshot("friday")
     [(kept,)] = lane.estate.rows(STAGING, LIVE, "SELECT COUNT(*) FROM shop.feature_flags")
     live = lane.estate.connect(STAGING, LIVE)
     with live.cursor() as cursor:
@@ -88,6 +95,8 @@ def test_a_verified_backup_of_its_own_takes_the_place_of_what_serves(lane) -> No
     lane.remove(OLD)
 
 
+@pytest.mark.usefixtures("friday")
+@pytest.mark.slow
 def test_an_old_cluster_is_deleted_with_a_last_snapshot(lane) -> None:
     run = lane.restore(snapshot="friday", label="saturday", swap=True, confirm=LIVE, old_cluster="delete")
     assert run.state == "success", run.errors
@@ -96,6 +105,7 @@ def test_an_old_cluster_is_deleted_with_a_last_snapshot(lane) -> None:
     lane.aws(STAGING, "rds").delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=final)
 
 
+@pytest.mark.usefixtures("friday")
 def test_a_dry_run_shows_the_plan_and_changes_nothing(lane) -> None:
     run = lane.restore(snapshot="friday", label="dry", dry_run=True)
     assert run.states["check"] == "skipped"
@@ -117,6 +127,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.usefixtures("friday")
 @pytest.mark.parametrize(("conf", "said"), REFUSED, ids=[str(number) for number in range(len(REFUSED))])
 def test_what_is_wrong_is_said_before_anything_is_changed(lane, conf, said) -> None:
     run = lane.restore(**conf)
@@ -138,6 +149,7 @@ def test_a_copy_of_production_may_not_serve_either(lane) -> None:
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="of-a-restore")
 
 
+@pytest.mark.usefixtures("friday")
 @pytest.mark.parametrize(("swap", "locked"), [(True, LIVE), (False, "staging-shop-restored-lock")])
 def test_two_runs_cannot_interleave(lane, swap, locked) -> None:
     key = lane.hold_lock(locked)
@@ -149,6 +161,8 @@ def test_two_runs_cannot_interleave(lane, swap, locked) -> None:
     assert run.mutations == []
 
 
+@pytest.mark.usefixtures("friday")
+@pytest.mark.slow
 def test_a_failed_swap_leaves_what_served_and_says_what_is_left(lane) -> None:
     before = lane.serving()
     lane.estate.fail(
@@ -172,6 +186,8 @@ def test_a_failed_swap_leaves_what_served_and_says_what_is_left(lane) -> None:
     lane.remove("staging-shop-restored-swap")
 
 
+@pytest.mark.usefixtures("friday")
+@pytest.mark.slow
 def test_what_a_dead_run_left_is_cleared_away_by_the_next(lane) -> None:
     """The clean-up of the first one fails too: as if it had been killed."""
     lane.estate.fail(

@@ -11,7 +11,7 @@ from localcloud.names import PRODUCTION, SHARED, STAGING
 from localcloud.seed.accounts import LOGS_BUCKET, LOGS_TABLE, REPORT_BUCKET
 from tests.local.iam.lab import Lab, Run
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 LONE = "lone-zone"
 
 

@@ -14,7 +14,7 @@ from tests.local.cloud import rds_helpers as h
 from tests.local.iam.lab import Lab, Run
 from tests.local.upkeep.conftest import FAR
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 DAG_ID = "snapshot_retention_staging"
 NOW = datetime.now(UTC).replace(microsecond=0)
 AGES = {"yesterday": 1, "before": 2, "long ago": 70, "shared": 80}

@@ -10,7 +10,7 @@ import pytest
 from devstack import waiting
 from tests.local.refresh.conftest import SHARED, STAGING, TARGET_KEY
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 LIVE, RESTORED, OLD = "staging-shop", "staging-shop-restore", "staging-shop-old"
 ROLE = "arn:aws:iam::222222222222:role/staging-shop-aurora-s3"

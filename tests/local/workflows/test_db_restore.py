@@ -10,7 +10,7 @@ import pytest
 from devstack import waiting
 from tests.local.refresh.conftest import PRODUCTION, STAGING
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 DAG, LIVE, RESTORED = "db_restore_cluster", "staging-shop", "staging-shop-restore"
 CUSTOMERS = "SELECT COUNT(*) FROM shop.customers"

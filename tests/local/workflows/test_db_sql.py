@@ -12,7 +12,7 @@ import pytest
 from devstack.settings import REPO
 from tests.local.refresh.conftest import STAGING
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 S3, TYPED, LIVE, BUCKET = "db_run_sql_from_s3", "db_run_sql_lambda", "staging-shop", "aurora-ops-sql-222222222222"
 SETUP = """

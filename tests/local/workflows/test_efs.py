@@ -17,7 +17,7 @@ from localcloud.client import admin_operation
 from localcloud.names import PRODUCTION, STAGING
 from localcloud.seed.files import production_files
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 ID, SUBPATH = "/staging/shop/files/id", "/staging/shop/files/subpath"
 

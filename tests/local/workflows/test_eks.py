@@ -11,7 +11,7 @@ from localcloud.seed.apps import EKS_CLUSTER, MEDIA_APP, MEDIA_REPLICAS, NAMESPA
 from tests.local.cloud.kube_helpers import Kube, pods_of, until
 from tests.local.refresh.conftest import SHARED, STAGING, TARGET_KEY
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 LIVE, CLAIM = "staging-shop", "aurora-ops-dumps"
 TABLES = ["shop.feature_flags", "shop.api_endpoints"]
 
