@@ -10,7 +10,7 @@ import zlib
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import unescape
 
 from moto.core.request import Request
@@ -45,6 +45,13 @@ TRUSTED_WITH = re.compile(r'(ExternalId"\s*:\s*\[?\s*")[^"]*')
 OBJECT_KEY = re.compile(r"<Key>([^<]*)</Key>")
 # The one call of RDS by path; it has an action for policies, but no model.
 LOG_FILE_PATH, LOG_FILE_ACTION = "/v13/downloadCompleteLogFile/", "DownloadCompleteDBLogFile"
+# What S3 is told in headers.
+HEADERS = {
+    "HTTP_X_AMZ_OBJECT_LOCK_MODE": "ObjectLockMode",
+    "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION": "ServerSideEncryption",
+    "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID": "SSEKMSKeyId",
+    "HTTP_X_AMZ_COPY_SOURCE": "CopySource",
+}
 PRESIGNING = {"AWSAccessKeyId", "Signature", "Expires"}
 SERVICE_BY_SIGNING_NAME = {
     "elasticfilesystem": "efs",
@@ -97,8 +104,7 @@ def _rest_request(environ: dict[str, Any], service: str, query: dict[str, str]) 
             parameters |= path_parameters
     if service != "s3" and "json" in environ.get("CONTENT_TYPE", "application/json"):
         parameters |= _json(_body(environ))
-    if lock := environ.get("HTTP_X_AMZ_OBJECT_LOCK_MODE"):
-        parameters["ObjectLockMode"] = lock
+    parameters |= {name: unquote(environ[header]) for header, name in HEADERS.items() if environ.get(header)}
     if action == "DeleteObjects":
         parameters["Keys"] = [unescape(key) for key in OBJECT_KEY.findall(_body(environ).decode("utf-8", "replace"))]
     return service, action, parameters

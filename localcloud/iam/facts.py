@@ -151,6 +151,22 @@ class Facts:
         found = owned.keys.get(key) if owned else None
         return found.kms_key_id if isinstance(found, FakeKey) and found.encryption == "aws:kms" else None
 
+    @staticmethod
+    def default_key(bucket: str) -> str | None:
+        """KMS key that a bucket encrypts what it is sent under; None without one of a customer's."""
+        owned = _bucket(bucket)
+        told = owned.encryption["Rule"]["ApplyServerSideEncryptionByDefault"] if owned and owned.encryption else {}
+        return told.get("KMSMasterKeyID") if told.get("SSEAlgorithm") == "aws:kms" else None
+
+    @staticmethod
+    def upload_key(bucket: str, upload: str) -> str | None:
+        """KMS key that a multipart upload is encrypted under; None without, and for what does not exist."""
+        owned = _bucket(bucket)
+        found = owned.multiparts.get(upload) if owned else None
+        if found is None or found.sse_encryption is None:
+            return Facts.default_key(bucket) if found else None
+        return found.kms_key_id if found.sse_encryption == "aws:kms" else None
+
     def secret(self, account: str, region: str, name: str) -> FakeSecret | ReplicaSecret | None:
         """Secret by name or ARN."""
         with self._cloud.lock("secretsmanager"):

@@ -54,6 +54,13 @@ S3_ACTIONS = {
     "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
 }
+# What writing an object under a KMS key asks of the key; parts are decrypted when the upload is put together.
+ENCRYPTED = {
+    "PutObject": ("GenerateDataKey",),
+    "CopyObject": ("GenerateDataKey",),
+    "CreateMultipartUpload": ("GenerateDataKey",),
+    "UploadPart": ("GenerateDataKey", "Decrypt"),
+}
 TRANSACTED = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -228,9 +235,24 @@ def _s3(call: Call, facts: Facts) -> Iterator[Need]:
             yield Need("s3:ListBucket", arn)  # only who may list a bucket is told that something is not in it
         if call.action == "GetObject" and (encrypted_by := facts.object_key(bucket, key)):
             yield from key_needs(call, facts, encrypted_by, ("Decrypt",), via="s3")
-    copied = call.text("CopySource").lstrip("/")
+        if call.action in ENCRYPTED and (encrypts_with := _key_of_write(call, facts, bucket)):
+            yield from key_needs(call, facts, encrypts_with, ENCRYPTED[call.action], via="s3")
+    copied = call.text("CopySource").lstrip("/").partition("?versionId=")[0]
     if copied:
         yield Need("s3:GetObject", f"arn:aws:s3:::{copied}")
+        source, _, key = copied.partition("/")
+        if encrypted_by := facts.object_key(source, key):
+            yield from key_needs(call, facts, encrypted_by, ("Decrypt",), via="s3")
+
+
+def _key_of_write(call: Call, facts: Facts, bucket: str) -> str | None:
+    """Name the KMS key that what is written is encrypted under: the call's, its upload's, or the bucket's."""
+    if upload := call.text("UploadId") or call.text("uploadId"):
+        return facts.upload_key(bucket, upload)
+    algorithm = call.text("ServerSideEncryption")
+    if algorithm:
+        return call.text("SSEKMSKeyId") if algorithm == "aws:kms" else None
+    return facts.default_key(bucket)
 
 
 def _iam(call: Call, _facts: Facts) -> Iterator[Need]:

@@ -54,7 +54,7 @@ def test_verification_only_reads_and_reports_whatever_happened(verify) -> None:
     assert changed["report_verification"] == {"s3:PutObject"}
     assert not changed["plan_verification"] | changed["list_stored"]
     mapped = verify.get_task("verify_logs").operator_class
-    assert all(action.split(":")[1].startswith(("Query", "Get", "List")) for action in mapped.permissions)
+    assert all(action.split(":")[1].startswith(("Query", "Get", "List", "Decrypt")) for action in mapped.permissions)
     assert simulator(verify)({"verify_logs": "failed"})["report_verification"] == "success"
 
 

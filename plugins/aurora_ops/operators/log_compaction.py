@@ -109,6 +109,7 @@ class CompactLogsOperator(RefreshOperator[LogArchiveHook]):
         "s3:DeleteObject",
         "s3:AbortMultipartUpload",
         "s3:ListBucket",  # whoever lacks it is not told that an object is not there yet
+        "kms:Decrypt",
     )
 
     def __init__(self, *, settings: dict[str, Any], day: str, instances: list[dict[str, Any]], **kwargs: Any) -> None:

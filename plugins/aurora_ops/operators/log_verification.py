@@ -87,6 +87,7 @@ class VerifyLogsOperator(RefreshOperator[LogArchiveHook]):
         "s3:GetObjectVersion",
         "s3:ListBucket",
         "s3:ListBucketVersions",
+        "kms:Decrypt",
     )
 
     def __init__(

@@ -252,6 +252,40 @@ def test_only_who_may_list_a_bucket_is_told_that_an_object_is_not_there(cloud: L
     assert refused(client.head_object, Bucket=bucket, Key="absent")[:2] == ("404", 404)
 
 
+@pytest.mark.parametrize("asked", [True, False], ids=["the call's", "the bucket's"])
+def test_an_object_under_a_key_is_written_only_by_who_may_use_the_key(
+    cloud: LocalCloud, granted: Granted, asked
+) -> None:
+    bucket, s3 = unique("bucket"), cloud.admin(STAGING, "s3")
+    key = cloud.admin(STAGING, "kms").create_key()["KeyMetadata"]["Arn"]
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    under = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    if not asked:
+        rule = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+        rules = [{"ApplyServerSideEncryptionByDefault": rule}]
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+        under = {}
+    writes = allow("s3:PutObject", f"arn:aws:s3:::{bucket}/*")
+    client = granted(writes)("s3")
+    target = {"Bucket": bucket, "Key": "a"}
+    assert "kms:GenerateDataKey" in refused(client.put_object, **target, Body=b"x", **under)[2]
+    assert "kms:GenerateDataKey" in refused(client.create_multipart_upload, **target, **under)[2]
+    client.put_object(**target, Body=b"x", ServerSideEncryption="AES256")
+    client = granted(writes, allow("kms:GenerateDataKey", key))("s3")
+    client.put_object(**target, Body=b"x", **under)
+    upload = {**target, "UploadId": client.create_multipart_upload(**target, **under)["UploadId"]}
+    assert "kms:Decrypt" in refused(client.upload_part, **upload, PartNumber=1, Body=b"x")[2]
+    client = granted(writes, allow(["kms:GenerateDataKey", "kms:Decrypt"], key))("s3")
+    part = {"PartNumber": 1, "ETag": client.upload_part(**upload, PartNumber=1, Body=b"x")["ETag"]}
+    client.complete_multipart_upload(**upload, MultipartUpload={"Parts": [part]})
+    assert s3.get_object(**target)["SSEKMSKeyId"] == key
+    copy = {"Bucket": bucket, "Key": "b", "CopySource": f"{bucket}/a", "ServerSideEncryption": "AES256"}
+    assert "s3:GetObject" in refused(client.copy_object, **copy)[2]
+    reads = allow("s3:GetObject", f"arn:aws:s3:::{bucket}/a")
+    assert "kms:Decrypt" in refused(granted(writes, reads)("s3").copy_object, **copy)[2]
+    granted(writes, reads, allow("kms:Decrypt", key))("s3").copy_object(**copy)
+
+
 def test_identity_needs_no_permission(granted: Granted) -> None:
     assert granted()("sts").get_caller_identity()["Account"] == STAGING
 

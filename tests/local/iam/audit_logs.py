@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from localcloud.names import PRODUCTION, SHARED, STAGING
 from localcloud.seed.accounts import LOGS_BUCKET
 from tests.local.audit_logs.helpers import Kept, date_stored
 from tests.local.iam.databases import LIVE
 from tests.local.iam.lab import Lab
+from tests.local.iam.policies import LOG_KEY
 from tests.local.iam.recording import AUDIT_LOGS, Recording
 
 BACKUP, COMPACT, VERIFY = AUDIT_LOGS
@@ -41,8 +44,20 @@ def append(lab: Lab, account: str, *texts: bytes, slot: int = 0) -> tuple[str, s
     return writer, str(files[writer][slot])
 
 
+def keep_under_a_key(lab: Lab) -> None:
+    """Have objects encrypted under a key of their own."""
+    kms = lab.admin(SHARED, "kms")
+    kms.create_alias(AliasName=LOG_KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+    file = lab.include / "config" / "staging.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["audit_logs"]["storage"]["kms_key_id"] = LOG_KEY
+    file.write_text(yaml.safe_dump(content))
+    lab.reread()
+
+
 def write_logs(lab: Lab) -> None:
-    """Statements in both accounts; uploads in parts fail."""
+    """Statements in both accounts, kept under a key; uploads in parts fail."""
+    keep_under_a_key(lab)
     append(lab, PRODUCTION, b"SELECT 1", ODD, SEVERAL_PARTS, NO_RECORD)
     append(lab, STAGING, b"SELECT 1", ODD)
     fail_parts(lab)

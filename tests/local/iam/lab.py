@@ -26,7 +26,7 @@ from tests.graph.conftest import read_dags
 from tests.local.cloud.conftest import LocalCloud, free_port, localcloud_environment, run_localcloud
 from tests.local.cloud.databases import until
 from tests.local.dag_process import DagProcess, task_at
-from tests.local.iam.policies import POLICIES, SQL_FUNCTION
+from tests.local.iam.policies import LOG_KEY, POLICIES, SQL_FUNCTION
 from tests.local.include import place_include
 
 TEMPLATES = REPO / "include" / "templates"
@@ -248,6 +248,8 @@ def deploy(lab: Lab, name: str, account: str) -> None:
     parameters = {"TrustedPrincipalArn": AIRFLOW_USER_ARN, "ExternalId": EXTERNAL_ID}
     if name == "destination":
         parameters["SqlFunction"] = SQL_FUNCTION
+    if name == "orchestrator":
+        parameters["LogKey"] = LOG_KEY
     make_stack(lab, account, f"aurora-ops-{name}", f"iam-{name}.yaml", parameters)
 
 

@@ -30,6 +30,7 @@ PRINCIPALS = {
     "worker": AIRFLOW_USER_ARN,
 }
 SQL_FUNCTION = "run-sql"
+LOG_KEY = "alias/audit-logs"
 COPIED = "copied"
 """Snapshot of which a copy is exported."""
 COPIED_AND_CRAWLED: dict[str, Any] = {
@@ -65,13 +66,16 @@ def left_out(name: str, there: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def with_more(settings: Environment) -> Environment:
-    """Have a function run SQL, copies of snapshots exported, and a crawler make their tables."""
+    """Have a function run SQL, audit logs under a key, copies of snapshots exported, and a crawler make their tables."""
     database = settings.database.model_copy(update={"sql_function": SQL_FUNCTION})
+    assert settings.audit_logs is not None
     assert settings.exports is not None
+    storage = settings.audit_logs.storage.model_copy(update={"kms_key_id": LOG_KEY})
+    logs = settings.audit_logs.model_copy(update={"storage": storage})
     (first,) = settings.exports.databases
     exported = ExportedDatabase.model_validate({**first.model_dump(exclude_unset=True), **COPIED_AND_CRAWLED})
     exports = settings.exports.model_copy(update={"databases": [exported]})
-    return settings.model_copy(update={"database": database, "exports": exports})
+    return settings.model_copy(update={"database": database, "audit_logs": logs, "exports": exports})
 
 
 def environment() -> Environment:

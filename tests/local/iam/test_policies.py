@@ -42,9 +42,7 @@ CLASSES: dict[str, type[Any]] = {operator.__name__: operator for operator in (*C
 OF_EXPORTS = (*scopes_exports.TARGET, *scopes_export_setup.LOOKS)
 # The example keeps snapshots of the target only, under keys with an alias; tests/contracts and tests/local/upkeep have the others.
 UNSET = {
-    # ... and audit logs as their bucket encrypts them
-    "orchestrator": {"EncryptLogs"},
-    # ... who reads databases sees instances
+    # Who reads databases sees instances
     "source": {*(scope.sid for scope in scopes_upkeep.RETENTION), "SeeLogInstances"},
     # ... and files under the key of databases; whoever sees all shares sees those of copies
     "target": {
