@@ -94,6 +94,7 @@ def answer(dags: DagBag, asked: dict[str, Any]) -> dict[str, Any]:
             "state": str(getattr(ti.state, "value", ti.state)),
             "operator": operator_of(dag.task_dict[ti.task_id]),
             "error": error_of(ti) if str(ti.state) == "failed" else None,
+            "label": ti.rendered_map_index,
             "spans": SPANS.get(name_of(ti), []),
         }
         for ti in run.get_task_instances()

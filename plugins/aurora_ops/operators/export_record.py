@@ -20,6 +20,7 @@ from aurora_ops.operators.base import ERROR_KEY, RefreshOperator, Result
 from aurora_ops.operators.runs import run_name, told_by
 
 _MOST_NAMED = 50
+_LONGEST_CAUSE = 200
 
 
 class RecordExportOperator(RefreshOperator[StatesHook]):
@@ -176,20 +177,31 @@ class RecordExportsOperator(RefreshOperator[MetricsHook]):
         }
         if planned is not None and planned["dry_run"]:
             return {**found, "announced": False}
-        news = _news(items, reports, planned is None)
-        self._push(context, NOTE_KEY, self._note(found, items, reports))
+        unplanned = self._why_unplanned(context) if planned is None else None
+        news = _news(items, reports, unplanned)
+        self._push(context, NOTE_KEY, self._note(found, items, reports, unplanned))
         announced = self._announce(news, found, run_name(context["dag_run"]))
         if self.namespace:
             self.hook.put(self.namespace, run_metrics.of_exports(self.environment, datetime.now(UTC), found))
         return {**found, "announced": announced}
 
+    def _why_unplanned(self, context: Context) -> str:
+        told = context["ti"].xcom_pull(task_ids=self.plan_task, key=ERROR_KEY)
+        return f"the run could not be planned: {told or f'the log of {self.plan_task} says why'}"
+
     def _note(
-        self, found: Mapping[str, Any], items: Sequence[Mapping[str, Any]], reports: Sequence[Mapping[str, Any]]
+        self,
+        found: Mapping[str, Any],
+        items: Sequence[Mapping[str, Any]],
+        reports: Sequence[Mapping[str, Any]],
+        unplanned: str | None,
     ) -> str:
-        head = f"{EXPORTS_MARK}{self.environment}**: {found['exported']} exported, {found['failed']} failed"
+        numbers = f"{found['exported']} exported, {found['failed']} failed"
+        head = f"{EXPORTS_MARK}{self.environment}**: {unplanned or numbers}"
         lines = [
             f"- {item['database']} {item['date']}: {item['status']}"
             + (f", {item['rows']} rows of {item['tables']} tables" if "rows" in item and "tables" in item else "")
+            + (f": {str(item['cause'])[:_LONGEST_CAUSE]}" if item.get("cause") else "")
             for item in items
         ]
         lines += [f"- {report['database']}: {report['why']}" for report in reports if report["what"] != "export"]
@@ -213,9 +225,9 @@ class RecordExportsOperator(RefreshOperator[MetricsHook]):
         return True
 
 
-def _news(items: Sequence[Mapping[str, Any]], reports: Sequence[Mapping[str, Any]], unplanned: bool) -> list[str]:
+def _news(items: Sequence[Mapping[str, Any]], reports: Sequence[Mapping[str, Any]], unplanned: str | None) -> list[str]:
     """Say what a person should look at: what failed, what was given up, and what is not whole though it ended well."""
-    news = ["the run could not be planned; see its task that plans"] if unplanned else []
+    news = [unplanned] if unplanned else []
     for item in items:
         what = f"{item['database']} {item['date']} ({item['snapshot_arn']})"
         if item["status"] == states.FAILED:

@@ -47,6 +47,7 @@ class ExportLane(Lane):
             state=found["state"],
             run_id=found["run_id"],
             states={name: task["state"] for name, task in found["tasks"].items()},
+            labels={name: task["label"] for name, task in found["tasks"].items()},
             errors={name: task["error"] for name, task in found["tasks"].items() if task["error"]},
             plan=next(
                 (value for name, key, value in found["xcoms"] if (name, key) == ("plan_exports", "return_value")), None

@@ -49,6 +49,7 @@ def test_a_snapshot_becomes_tables_that_athena_answers_as_the_database_does(lane
     assert (item["status"], item["task_id"], item["snapshot_arn"]) == ("exported", name, whole)
     assert "shop.skipped" in str(item["skipped"])
     day = item["date"]
+    assert {run.labels[name] for name in run.labels if name.startswith("export.")} == {f"shop {day}"}
     ((count, total),) = lane.estate.rows(PRODUCTION, CLUSTER, "SELECT COUNT(*), SUM(id) FROM shop.orders")
     assert lane.ask(f"SELECT count(*), sum(id) FROM shop_orders WHERE snapshot_date = '{day}'") == [
         (str(count), str(total))

@@ -15,6 +15,7 @@ from aurora_ops.core.exports import names
 from aurora_ops.hooks.base import AwsHook
 from aurora_ops.hooks.export_tasks import ExportTasksHook
 from aurora_ops.hooks.states import StatesHook
+from aurora_ops.operators.base import ERROR_KEY
 from aurora_ops.operators.export_plan import PlanExportsOperator
 from aurora_ops.operators.export_record import RecordExportOperator, RecordExportsOperator
 
@@ -261,8 +262,9 @@ class TestTold:
             TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:eu-west-1:123456789012:q"
         )
 
-        def tell(plan, items=()):
+        def tell(plan, items=(), error=None):
             ctx = context()
+            ctx["ti"].xcoms["plan_exports", ERROR_KEY] = error
             if plan is not None:
                 ctx["ti"].xcoms["plan_exports", "return_value"] = {"dry_run": False, **plan}
             ctx["ti"].xcoms["export.record_export", "return_value"] = list(items)
@@ -316,8 +318,16 @@ class TestTold:
         assert (found["stopped"], "3 tasks have failed" in told["Message"]) == (1, True)
 
     def test_a_run_that_could_not_be_planned_is_announced(self, tell) -> None:
-        found, (told,), _ = tell(None)
+        found, (told,), note = tell(None)
         assert (found["failed"], "could not be planned" in told["Message"]) == (1, True)
+        assert note == "**Exports of staging**: the run could not be planned: the log of plan_exports says why\n"
+
+    def test_why_a_run_failed_is_in_its_note(self, tell) -> None:
+        _, (told,), note = tell(None, error="ConfigError: database: 'shpo' is not allowed")
+        assert all("planned: ConfigError: database: 'shpo' is not allowed" in text for text in (told["Message"], note))
+        _, _, note = tell(self.PLAN, [{**self.ITEM, "status": "failed", "cause": "KMS key check failed" + "x" * 999}])
+        assert "- shop 2026-07-01: failed, 9 rows of 2 tables: KMS key check failedxxx" in note
+        assert len(note) < 400
 
     def test_a_dry_run_is_silent(self, tell) -> None:
         _, told, note = tell({**self.PLAN, "dry_run": True})

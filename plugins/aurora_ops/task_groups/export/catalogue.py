@@ -31,6 +31,7 @@ def catalogue_export(settings: Environment, about: Exports, exported: Any) -> li
         "settings": about.model_dump(mode="json"),
         "accounts": accounts_of(settings),
         "exported": exported,
+        "map_index_template": "{{ task.exported.database }} {{ task.exported.date }}",
     }
     verified = VerifyExportOperator(
         task_id="verify_export",

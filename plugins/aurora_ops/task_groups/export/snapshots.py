@@ -19,6 +19,8 @@ from aurora_ops.task_groups.typed import Outputs, at
 
 EACH = "export"
 _COPIED_WITHIN_S = 12 * 3600
+_LABEL = "{{ task.database }} {{ task.date }}"
+"""By what the tasks of an export are known in the grid, rather than by a number."""
 
 
 def export_snapshots(settings: Environment, about: Exports, environment_file: Path) -> None:
@@ -105,6 +107,7 @@ def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> l
         source_arn = Outputs(copied)["snapshot_arn"]
     exported = ExportSnapshotOperator(
         task_id="export_snapshot",
+        map_index_template=_LABEL,
         **snapshot,
         account_id=one["account_id"],
         source_arn=source_arn,
@@ -121,6 +124,7 @@ def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> l
     last = catalogue_export(settings, about, Outputs(exported).all)
     recorded = RecordExportOperator(
         task_id="record_export",
+        map_index_template=_LABEL,
         **snapshot,
         table=about.state_table,
         needed={database.name: [f"{EACH}.{name}" for name in _needed(database)] for database in about.databases},
