@@ -25,7 +25,7 @@ from aurora_ops.core.audit_logs.pace import Pace
 from aurora_ops.core.errors import PermanentError, TransientError
 from aurora_ops.hooks.base import AwsHook, aws_errors
 
-STREAM_BYTES = 2**19
+STREAM_BYTES = 2**20
 _WHOLE = "/v13/downloadCompleteLogFile"
 _BEGIN, _END = b"<LogFileData>", b"</LogFileData>"
 _CONNECT_S, _READ_S = 10, 60
