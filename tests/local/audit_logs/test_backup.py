@@ -10,6 +10,7 @@ from typing import Any
 import pymysql
 import pytest
 
+from localcloud.names import PRODUCTION, STAGING
 from tests.local.audit_logs.children import Worker
 from tests.local.audit_logs.helpers import BINARY, NASTY, Kept, Load, assert_exact, long_statement
 from tests.local.cloud.databases import until
@@ -36,6 +37,9 @@ def test_the_dag_stores_every_byte_under_its_own_policies(lab: Lab, kept: Kept, 
     run = lab.run(DAG_ID, {})
     assert run.refused == []
     assert run.state == "success", run.errors
+    labels = {task["label"] for name, task in run.tasks.items() if name.startswith("back_up_logs[")}
+    assert labels <= {f"{count} instances of {account}" for count in range(1, 9) for account in (PRODUCTION, STAGING)}
+    assert labels
     assert until(lambda: lab.run(DAG_ID, {}).state == "success")
     assert_exact(kept)
     calls = run.calls

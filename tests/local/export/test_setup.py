@@ -95,6 +95,11 @@ def test_the_rights_of_the_night_are_not_enough(refused) -> None:
 
 def test_each_account_has_its_events_and_each_database_its_stack(lab, made) -> None:
     assert stacks(lab) == {EVENTS: "CREATE_COMPLETE", SHOP: "CREATE_COMPLETE"}
+    labels = {name: task["label"] for name, task in made.tasks.items() if task["label"]}
+    assert labels == {
+        "ensure_events[0]": f"{EVENTS} in {PRODUCTION}",
+        "ensure_databases[0]": f"{SHOP} in {PRODUCTION}",
+    }
 
 
 def test_what_was_asked_of_the_source_is_in_the_policy_of_the_setup(made) -> None:

@@ -118,6 +118,9 @@ def test_copies_are_made_then_what_is_superseded_goes(lab: Lab, snapshots: Any) 
     assert done.refused == []
     assert names(snapshots) == {"nightly-2", "by-hand", OLD["yesterday"], OLD["shared"]}
     assert len(names(snapshots, "automated")) == 1
+    assert {task["label"] for name, task in done.tasks.items() if name.startswith("delete_snapshots[")} == {
+        "staging-shop"
+    }
 
     copies = far(lab).describe_db_cluster_snapshots()["DBClusterSnapshots"]
     assert len(copies) == 2

@@ -32,6 +32,7 @@ def back_up_logs(settings: Environment, about: AuditLogs, environment_file: Path
     batches = listed("list_batches", Outputs(planned)["batches"])
     stored = BackUpLogsOperator.partial(
         task_id="back_up_logs",
+        map_index_template="{{ task.instances | length }} instances of {{ task.account_id }}",
         settings=about.model_dump(mode="json"),
         home_conn_id=orchestrator.aws_conn_id,
         home_region=orchestrator.region,

@@ -43,6 +43,7 @@ def export_on_events(settings: Environment, asset: Asset, environment_file: Path
     )
     started = TriggerDagRunOperator.partial(
         task_id="start_exports",
+        map_index_template="{{ task.trigger_run_id }}",
         trigger_dag_id=f"snapshot_export_{settings.environment}",
         logical_date=None,
         skip_when_already_exists=True,

@@ -13,6 +13,8 @@ from aurora_ops.operators.stacks import EnsureStackOperator
 from aurora_ops.task_groups.mapped import end_whole, listed
 from aurora_ops.task_groups.typed import Outputs, at
 
+_LABEL = "{{ task.stack_name }} in {{ task.account_id }}"
+
 
 def set_exports_up(settings: Environment, environment_file: Path, templates: Path) -> None:
     """Plan; then a stack of events in each account and region, and one for each database; one that fails does not keep others.
@@ -28,11 +30,13 @@ def set_exports_up(settings: Environment, environment_file: Path, templates: Pat
         task_id="ensure_events",
         template_path=str(templates / setup.EVENTS_TEMPLATE),
         environment=settings.environment,
+        map_index_template=_LABEL,
     ).expand_kwargs(listed("list_events", Outputs(planned)["events"]))
     databases = EnsureStackOperator.partial(
         task_id="ensure_databases",
         template_path=str(templates / setup.DATABASE_TEMPLATE),
         environment=settings.environment,
+        map_index_template=_LABEL,
         trigger_rule=TriggerRule.NONE_FAILED,
     ).expand_kwargs(listed("list_databases", Outputs(planned)["databases"]))
     events >> databases

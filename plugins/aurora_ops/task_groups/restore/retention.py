@@ -45,6 +45,7 @@ def retain_snapshots(settings: Environment, environment_file: Path, environments
     deletions = listed("list_deletions", plan["deletions"])
     deleted = RetireSnapshotsOperator.partial(
         task_id="delete_snapshots",
+        map_index_template="{{ task.cluster_id }}",
         policy="remove",
         environments=[settings.environment],
         locks=locks_of(concerned),
