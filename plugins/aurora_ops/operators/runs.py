@@ -50,7 +50,8 @@ def wrong_parameters(conf: Mapping[str, Any], kinds: Mapping[str, tuple[type, ..
         if key not in kinds:
             problems.append(ConfigError(key, value, f"known run parameters are {sorted(kinds)}"))
         elif type(value) not in kinds[key]:
-            problems.append(ConfigError(key, value, f"write a {kinds[key][-1].__name__}"))
+            kind = kinds[key][-1]
+            problems.append(ConfigError(key, value, f"write a {kind.__name__}" + ", true or false" * (kind is bool)))
     return problems
 
 

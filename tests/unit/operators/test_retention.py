@@ -202,7 +202,7 @@ class TestPlan:
         assert self.chosen(plan(conf={"dry_run": False})) == ALL[1:3]
 
     @pytest.mark.parametrize(
-        ("conf", "said"), [({"dryrun": False}, r"known run parameters are \['dry_run'\]"), ({"dry_run": "no"}, "write a bool")]
+        ("conf", "said"), [({"dryrun": False}, r"known run parameters are \['dry_run'\]"), ({"dry_run": "no"}, "true or false")]
     )  # fmt: skip
     def test_wrong_parameters(self, plan, conf, said, calls) -> None:
         with pytest.raises(ConfigError, match=said):
