@@ -168,7 +168,7 @@ def test_the_account_s_limit_is_waited_for_when_rds_says_it(rds, export) -> None
     rds.limit = 2
     for number in range(2):
         rds.task(f"other-{number}", snapshot_arn(f"o{number}"))
-    rds.after(15, lambda: rds.end("other-0"))
+    rds.after(40, lambda: rds.end("other-0"))
     assert drive(export())["task_id"] == TASK
     assert rds.names("StartExportTask") > 1
     assert rds.most_at_once == 2
