@@ -163,8 +163,10 @@ class Facts:
         """KMS key that a multipart upload is encrypted under; None without, and for what does not exist."""
         owned = _bucket(bucket)
         found = owned.multiparts.get(upload) if owned else None
-        if found is None or found.sse_encryption is None:
-            return Facts.default_key(bucket) if found else None
+        if found is None:
+            return None
+        if found.sse_encryption is None:
+            return Facts.default_key(bucket)
         return found.kms_key_id if found.sse_encryption == "aws:kms" else None
 
     def secret(self, account: str, region: str, name: str) -> FakeSecret | ReplicaSecret | None:

@@ -19,8 +19,6 @@ from aurora_ops.task_groups.typed import Outputs, at
 
 EACH = "export"
 _COPIED_WITHIN_S = 12 * 3600
-_LABEL = "{{ task.database }} {{ task.date }}"
-"""By what the tasks of an export are known in the grid, rather than by a number."""
 
 
 def export_snapshots(settings: Environment, about: Exports, environment_file: Path) -> None:
@@ -89,7 +87,8 @@ def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> l
     """Place the tasks of one export; gives those that must all have ended well."""
     home, section = settings.orchestrator, about.model_dump(mode="json")
     there: dict[str, Any] = {"aws_conn_id": one["conn_id"], "region_name": one["region"]}
-    snapshot = {key: one[key] for key in ("database", "snapshot_arn", "snapshot_time", "date")}
+    snapshot: dict[str, Any] = {key: one[key] for key in ("database", "snapshot_arn", "snapshot_time", "date")}
+    snapshot["map_index_template"] = "{{ task.database }} {{ task.date }}"
     source_arn, copied = one["snapshot_arn"], None
     if any(database.copy_first for database in about.databases):
         copied = CopyForExportOperator(
@@ -107,7 +106,6 @@ def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> l
         source_arn = Outputs(copied)["snapshot_arn"]
     exported = ExportSnapshotOperator(
         task_id="export_snapshot",
-        map_index_template=_LABEL,
         **snapshot,
         account_id=one["account_id"],
         source_arn=source_arn,
@@ -124,7 +122,6 @@ def _export_one(settings: Environment, about: Exports, one: dict[str, Any]) -> l
     last = catalogue_export(settings, about, Outputs(exported).all)
     recorded = RecordExportOperator(
         task_id="record_export",
-        map_index_template=_LABEL,
         **snapshot,
         table=about.state_table,
         needed={database.name: [f"{EACH}.{name}" for name in _needed(database)] for database in about.databases},
