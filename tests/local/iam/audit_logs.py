@@ -9,14 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from localcloud.names import PRODUCTION, SHARED, STAGING
 from localcloud.seed.accounts import LOGS_BUCKET
 from tests.local.audit_logs.helpers import Kept, date_stored
-from tests.local.iam.databases import LIVE
+from tests.local.iam.databases import LIVE, change_environment
 from tests.local.iam.lab import Lab
-from tests.local.iam.policies import LOG_KEY
+from tests.local.iam.policies import LOG_KEY, environment, with_more
 from tests.local.iam.recording import AUDIT_LOGS, Recording
 
 BACKUP, COMPACT, VERIFY = AUDIT_LOGS
@@ -48,10 +46,9 @@ def keep_under_a_key(lab: Lab) -> None:
     """Have objects encrypted under a key of their own."""
     kms = lab.admin(SHARED, "kms")
     kms.create_alias(AliasName=LOG_KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
-    file = lab.include / "config" / "staging.yaml"
-    content = yaml.safe_load(file.read_text())
-    content["audit_logs"]["storage"]["kms_key_id"] = LOG_KEY
-    file.write_text(yaml.safe_dump(content))
+    about = with_more(environment()).audit_logs
+    assert about is not None
+    change_environment(lab, "audit_logs", "storage", about.storage.model_dump(exclude_unset=True))
     lab.reread()
 
 
